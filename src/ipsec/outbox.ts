@@ -1,0 +1,16 @@
+import type { IpAddress, UdpPath } from '../model/address.ts';
+import type { DataPlaneEvent } from '../model/data-plane.ts';
+
+/**
+ * Where the data plane's packets and events go. The octets belong to the data plane and are valid only during the call:
+ * an implementation that keeps them copies them.
+ */
+export interface DataPlaneOutbox {
+  /** An inner packet for the host: into the tunnel interface that the SA's policy is bound to, or, without one, into the host's stack. */
+  deliver(tunnelInterface: string | undefined, packet: Uint8Array): void;
+  /** A UDP payload that starts with an ESP header (RFC 3948 §2.1). */
+  transmitUdp(path: UdpPath, payload: Uint8Array): void;
+  /** A whole IP packet that carries ESP or AH (or a fragment of one), its IP header made here. */
+  transmitIp(local: IpAddress, remote: IpAddress, packet: Uint8Array): void;
+  event(event: DataPlaneEvent): void;
+}
