@@ -209,7 +209,8 @@ function readPayload(type: number, reader: ByteReader): Payload {
     case PAYLOAD_TYPE.sa:
       return readSaPayload(reader);
     case PAYLOAD_TYPE['key-exchange']:
-      return { kind: 'key-exchange', data: reader.rest() };
+      // An empty value is no public value in any group.
+      return { kind: 'key-exchange', data: reader.bytes(Math.max(reader.remaining, 1), 'public value') };
     case PAYLOAD_TYPE.identification:
       return readIdentification(reader);
     case PAYLOAD_TYPE.certificate:
@@ -295,7 +296,10 @@ function readFragment(reader: ByteReader): FragmentPayload {
   const fragmentId = reader.uint16('fragment ID');
   const number = reader.uint8('fragment number');
   const flags = reader.uint8('fragment flags');
-  return { kind: 'fragment', fragmentId, number, isLast: (flags & FRAGMENT_LAST) !== 0, data: reader.rest() };
+  const isLast = (flags & FRAGMENT_LAST) !== 0;
+  // A piece of nothing would never complete a message.
+  const data = reader.bytes(Math.max(reader.remaining, 1), 'fragment data');
+  return { kind: 'fragment', fragmentId, number, isLast, data };
 }
 
 function writePayload(writer: ByteWriter, payload: Payload): void {
