@@ -51,8 +51,8 @@ export const ENCAPSULATION_MODE = {
 
 const PROTOCOL_NAMES = namesOf(PROTOCOL_ID);
 const ENCAPSULATION_NAMES = namesOf(ENCAPSULATION_MODE);
-const GROUP_NAMES = new Map(Object.entries(DH_GROUPS).map(([name, { number }]) => [number, name]));
-const HASH_NAMES = new Map(Object.entries(HASH).map(([name, { phase1 }]) => [phase1, name]));
+const GROUP_NAMES = new Map<number, string>(Object.entries(DH_GROUPS).map(([name, { number }]) => [number, name]));
+const HASH_NAMES = new Map<number, string>(Object.entries(HASH).map(([name, { phase1 }]) => [phase1, name]));
 const METHOD_NAMES = namesOf({
   ...AUTHENTICATION_METHODS,
   'xauth-init-pre-shared-keys': 65_001,
