@@ -15,7 +15,10 @@ export const ENTRY_POINTS: Readonly<Record<string, string>> = {
 export const EXPORTED_FOR: Readonly<Record<string, string>> = {};
 
 /** Files in a protocol folder that implement no RFC by themselves. */
-export const WITHOUT_RFC: Readonly<Record<string, string>> = {};
+export const WITHOUT_RFC: Readonly<Record<string, string>> = {
+  'src/wire/link-layer.ts': 'RFC 894 has no sections; VLAN tags are IEEE 802.1Q',
+  'src/wire/pcap.ts': 'capture files are described by drafts only',
+};
 
 /** Files that may convert types with `as` beyond values that they brand themselves. */
 export const MAY_CONVERT_TYPES: Readonly<Record<string, string>> = {};
