@@ -1,0 +1,47 @@
+import type { IpAddress } from '../model/address.ts';
+import type { IkeSaStatus, IpsecSaStatus } from '../model/ike-event.ts';
+import type { PolicyId, Spi } from '../model/ipsec-sa.ts';
+
+/** What an operator's commands see of a running gateway, and may do to it. The host implements it. */
+export interface GatewayView {
+  ikeSas(): readonly IkeSaStatus[];
+  ipsecSas(): readonly IpsecSaStatus[];
+  /** Every configured policy in order: a tunnel's ID comes from its place, so that it stays while the tunnel is down. */
+  policies(): readonly PolicyId[];
+  /** Newest first. */
+  tunnelEvents(vpn: string): readonly TunnelEventLine[];
+  statistics(): IpsecStatistics;
+  /** Return how many SAs they ended; the peers are told. */
+  clearIke(filter: { readonly index?: number; readonly remoteAddress?: IpAddress }): number;
+  clearIpsec(filter: { readonly spi?: Spi; readonly vpn?: string }): number;
+}
+
+/** One line under "Tunnel events". */
+export interface TunnelEventLine {
+  /** As it is to be printed. */
+  readonly time: string;
+  readonly text: string;
+  readonly count: number;
+}
+
+/** The counters of `show security ipsec statistics`, since the gateway started. Octets are those of inner packets. */
+export interface IpsecStatistics {
+  readonly espEncryptedOctets: number;
+  readonly espDecryptedOctets: number;
+  readonly espEncryptedPackets: number;
+  readonly espDecryptedPackets: number;
+  readonly ahInputOctets: number;
+  readonly ahOutputOctets: number;
+  readonly ahInputPackets: number;
+  readonly ahOutputPackets: number;
+  readonly ahAuthenticationFailures: number;
+  readonly replayErrors: number;
+  readonly espAuthenticationFailures: number;
+  readonly espDecryptionFailures: number;
+  readonly badHeaders: number;
+  readonly badTrailers: number;
+  readonly invalidSpi: number;
+  readonly selectorFailures: number;
+  readonly exceedsTunnelMtu: number;
+  readonly discarded: number;
+}
