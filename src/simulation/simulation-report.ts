@@ -1,0 +1,71 @@
+import type { FabricCounters } from './fabric.ts';
+import type { SimulationParameters } from './parameters.ts';
+import type { OfficeTraffic } from './traffic.ts';
+import type { Office } from './two-offices.ts';
+
+/** What a run was like and what it found; plain data. Times are seconds of virtual time since the start. */
+export interface SimulationReport {
+  readonly seed: number;
+  readonly parameters: SimulationParameters;
+  readonly virtualSeconds: number;
+  readonly faultsUntilSeconds: number;
+  /** When the first inner packet came through, if one did. */
+  readonly tunnelUpAtSeconds?: number;
+  /** From the end of the faults until traffic had come through everywhere, both ways. */
+  readonly recoveredAfterSeconds?: number;
+  readonly recoveryDeadlineSeconds: number;
+  readonly network: FabricCounters;
+  readonly traffic: Readonly<Record<Office, OfficeTraffic>>;
+  /** Traffic after the recovery: nothing of it may be lost, rekeys or not. */
+  readonly calmTraffic: Readonly<Record<Office, OfficeTraffic>>;
+  readonly negotiations: {
+    readonly ikeSas: number;
+    readonly ipsecSas: number;
+    readonly rekeys: number;
+    readonly failed: number;
+  };
+  /** The most that either host had at a time. */
+  readonly stateMax: { readonly ikeSas: number; readonly ipsecSas: number; readonly inboundSas: number };
+  /** What must not have happened; empty if all is well. */
+  readonly violations: readonly string[];
+}
+
+/** The report for people. A violation comes with the command that shows it again. */
+export function renderReport(report: SimulationReport): string {
+  const { network, traffic, negotiations, stateMax } = report;
+  const lost = Object.entries(network.lost).map(([reason, count]) => `${count} ${reason}`);
+  const lines = [
+    `seed ${report.seed}: ${report.virtualSeconds} virtual seconds, faults during the first ${report.faultsUntilSeconds}`,
+    `  parameters    ${JSON.stringify(report.parameters)}`,
+    `  network       ${network.sent} packets sent, ${network.delivered} delivered, ${network.duplicated} duplicated, ` +
+      `${network.corrupted} corrupted${lost.length === 0 ? '' : `, ${lost.join(', ')}`}`,
+    `  negotiations  ${negotiations.ikeSas} IKE SAs, ${negotiations.ipsecSas} IPsec SA pairs, ${negotiations.rekeys} rekeys, ` +
+      `${negotiations.failed} failed`,
+    `  state         at most ${stateMax.ikeSas} IKE SAs, ${stateMax.ipsecSas} IPsec SA pairs a host`,
+    `  traffic       main to branch ${formatTraffic(traffic.main)}, branch to main ${formatTraffic(traffic.branch)}`,
+    `  tunnel        ${formatTunnel(report)}`,
+    `  after that    main to branch ${formatTraffic(report.calmTraffic.main)}, ` +
+      `branch to main ${formatTraffic(report.calmTraffic.branch)}`,
+  ];
+  if (report.violations.length === 0) return [...lines, '  all checks passed'].join('\n');
+  for (const violation of report.violations) lines.push(`  VIOLATION     ${violation}`);
+  return [...lines, `  replay        ${replayCommand(report)}`].join('\n');
+}
+
+/** The command that runs the same simulation again. */
+export function replayCommand(report: SimulationReport): string {
+  return `sallyport simulate --seed ${report.seed} --seconds ${report.faultsUntilSeconds}`;
+}
+
+function formatTraffic(traffic: OfficeTraffic): string {
+  return `${traffic.received} of ${traffic.sent}`;
+}
+
+function formatTunnel(report: SimulationReport): string {
+  const up = report.tunnelUpAtSeconds === undefined ? 'never up' : `up after ${report.tunnelUpAtSeconds.toFixed(1)} s`;
+  const recovered =
+    report.recoveredAfterSeconds === undefined
+      ? 'not recovered'
+      : `recovered ${report.recoveredAfterSeconds.toFixed(1)} s after the faults`;
+  return `${up}, ${recovered} (allowed: ${report.recoveryDeadlineSeconds} s)`;
+}

@@ -1,0 +1,188 @@
+// The configuration of both ends of the simulated tunnel, as the configuration language would have compiled it.
+
+import { utf8 } from '../lib/bytes.ts';
+import { invariant } from '../lib/invariant.ts';
+import { Secret } from '../lib/secret.ts';
+import { type Seconds, seconds } from '../lib/time.ts';
+import { address, type IpAddress, type Prefix, parsePrefix } from '../model/address.ts';
+import type { DhGroup, EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm } from '../model/algorithms.ts';
+import type {
+  DeadPeerDetectionConfig,
+  GatewayConfig,
+  IkeGatewayConfig,
+  Origin,
+  VpnConfig,
+} from '../model/gateway-config.ts';
+import type { Identity } from '../model/identity.ts';
+import type { IpsecProtocol } from '../model/ipsec-sa.ts';
+import { selectorFromPrefix } from '../model/traffic-selector.ts';
+
+export type Office = 'main' | 'branch';
+
+/** What the two ends agree on, and how eager each is. Plain data, so that a report can show it. */
+export interface OfficeParameters {
+  readonly mode: 'main' | 'aggressive';
+  readonly encryption: EncryptionAlgorithm;
+  readonly hash: HashAlgorithm;
+  readonly dhGroup: DhGroup;
+  readonly pfsGroup?: DhGroup;
+  readonly protocol: IpsecProtocol;
+  readonly ipsecEncryption: EncryptionAlgorithm;
+  readonly ipsecIntegrity: IntegrityAlgorithm;
+  readonly ikeLifetime: Seconds;
+  readonly ipsecLifetime: Seconds;
+  readonly deadPeerDetection: DeadPeerDetectionConfig;
+  readonly establishMain: VpnConfig['establishTunnels'];
+  readonly establishBranch: VpnConfig['establishTunnels'];
+  /** Whether the branch sits behind a NAT and is known to the main office by its name. */
+  readonly isBranchBehindNat: boolean;
+  /** Traffic selectors, each with an SA pair of its own; 1 means the proxy identity alone. */
+  readonly selectorCount: number;
+}
+
+/** The addresses of one office. */
+export interface OfficeAddresses {
+  /** Of the gateway itself; private if there is a NAT in front of it. */
+  readonly gateway: IpAddress;
+  /** By which the peer knows it. */
+  readonly seen: IpAddress;
+  readonly lan: Prefix;
+}
+
+export const TUNNEL_INTERFACE = 'st0.0';
+const NAT_KEEPALIVE_INTERVAL = seconds(20);
+const TUNNEL_MTU = 1400;
+const REPLAY_WINDOW = 64;
+const FROM_NO_FILE: Origin = { path: 'simulation', line: 0 };
+
+/** Addresses from the ranges for documentation (RFC 5737 §3), and private ones (RFC 1918 §3). */
+export function officeAddresses(office: Office, isBranchBehindNat: boolean): OfficeAddresses {
+  if (office === 'main') {
+    return { gateway: address('198.51.100.1'), seen: address('198.51.100.1'), lan: prefix('10.1.0.0/16') };
+  }
+  const seen = address('203.0.113.1');
+  return { gateway: isBranchBehindNat ? address('192.168.7.2') : seen, seen, lan: prefix('10.2.0.0/16') };
+}
+
+/** The LAN of a selector: the whole one, or one /24 of it for each of several selectors. */
+export function selectorLan(office: Office, index: number, selectorCount: number): Prefix {
+  const third = office === 'main' ? 1 : 2;
+  return selectorCount === 1 ? prefix(`10.${third}.0.0/16`) : prefix(`10.${third}.${index}.0/24`);
+}
+
+/** A host in the LAN of a selector. */
+export function lanHost(office: Office, index: number): IpAddress {
+  return address(`10.${office === 'main' ? 1 : 2}.${index}.10`);
+}
+
+export function officeConfig(office: Office, parameters: OfficeParameters): GatewayConfig {
+  return {
+    hostName: office,
+    gateways: [ikeGateway(office, parameters)],
+    vpns: [vpn(office, parameters)],
+    tunnelInterfaces: [{ name: TUNNEL_INTERFACE, origin: FROM_NO_FILE, addresses: [], mtu: TUNNEL_MTU }],
+    routes: [],
+    respondBadSpi: 5,
+  };
+}
+
+/** The same configuration with one more tunnel, to a peer that never answers: what a commit during operation may add. */
+export function withUnrelatedVpn(config: GatewayConfig): GatewayConfig {
+  const [gateway] = config.gateways;
+  const [tunnel] = config.vpns;
+  invariant(gateway !== undefined && tunnel !== undefined, 'an office has a tunnel');
+  return {
+    ...config,
+    gateways: [...config.gateways, { ...gateway, name: 'elsewhere', remoteAddresses: [address('192.0.2.99')] }],
+    vpns: [
+      ...config.vpns,
+      { ...tunnel, name: 'elsewhere', gateway: 'elsewhere', bindInterface: 'st0.1', establishTunnels: 'on-traffic' },
+    ],
+  };
+}
+
+function ikeGateway(office: Office, parameters: OfficeParameters): IkeGatewayConfig {
+  const local = officeAddresses(office, parameters.isBranchBehindNat);
+  const remoteOffice = office === 'main' ? 'branch' : 'main';
+  const remote = officeAddresses(remoteOffice, parameters.isBranchBehindNat);
+  const usesNames = parameters.isBranchBehindNat || parameters.mode === 'aggressive';
+  return {
+    name: remoteOffice,
+    origin: FROM_NO_FILE,
+    version: 'v1-only',
+    policy: {
+      name: 'policy',
+      origin: FROM_NO_FILE,
+      mode: parameters.mode,
+      proposals: [
+        {
+          name: 'proposal',
+          origin: FROM_NO_FILE,
+          authenticationMethod: 'pre-shared-keys',
+          encryption: parameters.encryption,
+          hash: parameters.hash,
+          dhGroup: parameters.dhGroup,
+          lifetime: parameters.ikeLifetime,
+        },
+      ],
+      preSharedKey: new Secret(utf8('known to both offices')),
+    },
+    remoteAddresses: [remote.seen],
+    remoteHostNames: [],
+    isDynamic: false,
+    externalInterface: 'ge-0/0/0.0',
+    localAddress: local.gateway,
+    ...(usesNames ? { localIdentity: officeName(office), remoteIdentity: officeName(remoteOffice) } : {}),
+    acceptsAnyIdentity: false,
+    natTraversal: true,
+    natKeepalive: NAT_KEEPALIVE_INTERVAL,
+    deadPeerDetection: parameters.deadPeerDetection,
+  };
+}
+
+function vpn(office: Office, parameters: OfficeParameters): VpnConfig {
+  const remoteOffice = office === 'main' ? 'branch' : 'main';
+  const count = parameters.selectorCount;
+  return {
+    name: `to-${remoteOffice}`,
+    origin: FROM_NO_FILE,
+    gateway: remoteOffice,
+    bindInterface: TUNNEL_INTERFACE,
+    proposals: [
+      {
+        name: 'proposal',
+        origin: FROM_NO_FILE,
+        protocol: parameters.protocol,
+        encryption: parameters.ipsecEncryption,
+        integrity: parameters.ipsecIntegrity,
+        lifetime: parameters.ipsecLifetime,
+        extendedSequenceNumbers: false,
+      },
+    ],
+    ipsecPolicyOrigin: FROM_NO_FILE,
+    ...(parameters.pfsGroup === undefined ? {} : { pfsGroup: parameters.pfsGroup }),
+    selectors: Array.from({ length: count }, (_, index) => ({
+      ...(count === 1 ? {} : { name: `ts${index}` }),
+      origin: FROM_NO_FILE,
+      local: selectorFromPrefix(selectorLan(office, index, count)),
+      remote: selectorFromPrefix(selectorLan(remoteOffice, index, count)),
+    })),
+    establishTunnels: office === 'main' ? parameters.establishMain : parameters.establishBranch,
+    mode: 'tunnel',
+    dfBit: 'clear',
+    copyOuterDscp: false,
+    antiReplayWindow: REPLAY_WINDOW,
+    installInterval: seconds(0),
+    answersVpnMonitor: false,
+  };
+}
+
+function officeName(office: Office): Identity {
+  return { kind: 'fqdn', name: `${office}.example.net` };
+}
+
+function prefix(text: string): Prefix {
+  const parsed = parsePrefix(text);
+  invariant(parsed !== undefined, `${text} is a prefix`);
+  return parsed;
+}
