@@ -87,16 +87,16 @@ export class ControlServer {
   #answer(socket: Socket, line: string): void {
     const request = parseRequest(line);
     if (request === undefined) send(socket, { id: 0, kind: 'error', error: 'not a request' });
-    else send(socket, this.#carryOut(socket, request));
+    else void this.#carryOut(socket, request).then((answer) => send(socket, answer));
   }
 
-  #carryOut(socket: Socket, request: ControlRequest): ControlMessage {
+  async #carryOut(socket: Socket, request: ControlRequest): Promise<ControlMessage> {
     const { id } = request;
     if (request.kind === 'subscribe') {
       this.#subscribers.add(socket);
       return { id, kind: 'output', text: '', value: true };
     }
-    const result = executeCommand(request.words, this.#view);
+    const result = await executeCommand(request.words, this.#view);
     return result.ok ? { id, kind: 'output', ...result.value } : { id, kind: 'error', error: result.error };
   }
 }

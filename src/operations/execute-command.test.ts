@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { IpsecStatistics } from '../ipsec/counters.ts';
 import { address } from '../model/address.ts';
 import type { IkeSaStatus, IpsecSaStatus } from '../model/ike-event.ts';
 import { policyId, spi } from '../model/ipsec-sa.ts';
 import { selectorFromPrefix } from '../model/traffic-selector.ts';
 import { executeCommand } from './execute-command.ts';
-import type { GatewayView, IpsecStatistics } from './gateway-view.ts';
+import type { GatewayView } from './gateway-view.ts';
 
 const PATH = {
   local: { address: address('198.51.100.1'), port: 4500 },
@@ -60,12 +61,12 @@ const IPSEC_SA: IpsecSaStatus = {
 };
 
 const STATISTICS: IpsecStatistics = {
-  espEncryptedOctets: 14689428,
-  espDecryptedOctets: 7909692,
+  espEncryptedBytes: 14689428,
+  espDecryptedBytes: 7909692,
   espEncryptedPackets: 94163,
   espDecryptedPackets: 94163,
-  ahInputOctets: 0,
-  ahOutputOctets: 0,
+  ahInputBytes: 0,
+  ahOutputBytes: 0,
   ahInputPackets: 0,
   ahOutputPackets: 0,
   ahAuthenticationFailures: 0,
@@ -75,15 +76,15 @@ const STATISTICS: IpsecStatistics = {
   badHeaders: 0,
   badTrailers: 0,
   invalidSpi: 0,
-  selectorFailures: 129,
+  tsCheckFail: 129,
   exceedsTunnelMtu: 0,
   discarded: 129,
 };
 
-test('show security ike security-associations keeps Junos’ columns, whatever the length of the index', () => {
+test('show security ike security-associations keeps Junos’ columns, whatever the length of the index', async () => {
   const view = viewOf({ ikeSas: [IKE_SA, { ...IKE_SA, index: 10827715, state: 'down', mode: 'aggressive' }] });
   assert.equal(
-    output('show security ike security-associations', view),
+    await output('show security ike security-associations', view),
     [
       'Index   State  Initiator cookie  Responder cookie  Mode           Remote Address   ',
       '2859309 UP     0011223344556677  8899aabbccddeeff  Main           203.0.113.1',
@@ -93,8 +94,8 @@ test('show security ike security-associations keeps Junos’ columns, whatever t
   );
 });
 
-test('the detail of a phase 1 SA names its algorithms as Junos does', () => {
-  const text = output('show sec ike sa detail', viewOf({ ikeSas: [IKE_SA] }));
+test('the detail of a phase 1 SA names its algorithms as Junos does', async () => {
+  const text = await output('show sec ike sa detail', viewOf({ ikeSas: [IKE_SA] }));
   for (const line of [
     'IKE peer 203.0.113.1, Index 2859309, Gateway Name: branch',
     '  Role: Responder, State: UP',
@@ -113,10 +114,10 @@ test('the detail of a phase 1 SA names its algorithms as Junos does', () => {
     assert.ok(text.split('\n').includes(line), `${line}\n is not in\n${text}`);
 });
 
-test('show security ipsec security-associations prints a pair of lines, the SPI without leading zeros', () => {
+test('show security ipsec security-associations prints a pair of lines, the SPI without leading zeros', async () => {
   const sas = [IPSEC_SA, { ...IPSEC_SA, policy: policyId('other'), hardLifetimeRemainingSeconds: 27739 }];
   assert.equal(
-    output('show security ipsec security-associations', viewOf({ ipsecSas: sas })),
+    await output('show security ipsec security-associations', viewOf({ ipsecSas: sas })),
     [
       '  Total active tunnels: 2     Total Ipsec sas: 2',
       '  ID    Algorithm       SPI      Life:sec/kb  Mon lsys Port  Gateway   ',
@@ -129,8 +130,8 @@ test('show security ipsec security-associations prints a pair of lines, the SPI 
   );
 });
 
-test('the detail of a tunnel shows its identities, its history and both directions', () => {
-  const text = output('show security ipsec sa detail vpn-name to-branch', viewOf({ ipsecSas: [IPSEC_SA] }));
+test('the detail of a tunnel shows its identities, its history and both directions', async () => {
+  const text = await output('show security ipsec sa detail vpn-name to-branch', viewOf({ ipsecSas: [IPSEC_SA] }));
   for (const line of [
     'ID: 131073 Virtual-system: root, VPN Name: to-branch',
     '  Local Identity: ipv4_subnet(any:0,[0..7]=10.1.0.0/24)',
@@ -144,45 +145,45 @@ test('the detail of a tunnel shows its identities, its history and both directio
     assert.ok(text.split('\n').includes(line), `${line}\n is not in\n${text}`);
 });
 
-test('show security ipsec statistics aligns its numbers', () => {
-  const text = output('show security ipsec statistics', viewOf({}));
+test('show security ipsec statistics aligns its numbers', async () => {
+  const text = await output('show security ipsec statistics', viewOf({}));
   assert.ok(
     text.startsWith('ESP Statistics:\n  Encrypted bytes:         14689428\n  Decrypted bytes:          7909692\n'),
   );
   assert.ok(text.endsWith('  Invalid SPI: 0, TS check fail: 129\n  Exceeds tunnel MTU: 0\n  Discarded: 129\n'));
 });
 
-test('without SAs the IKE table is empty and the IPsec table says zero', () => {
-  assert.equal(output('show security ike security-associations', viewOf({})), '');
+test('without SAs the IKE table is empty and the IPsec table says zero', async () => {
+  assert.equal(await output('show security ike security-associations', viewOf({})), '');
   assert.match(
-    output('show security ipsec security-associations', viewOf({})),
+    await output('show security ipsec security-associations', viewOf({})),
     /Total active tunnels: 0 {5}Total Ipsec sas: 0/,
   );
 });
 
-test('clear says nothing, and reaches only what was named', () => {
+test('clear says nothing, and reaches only what was named', async () => {
   const cleared: unknown[] = [];
   const view = { ...viewOf({}), clearIke: (filter: unknown) => cleared.push(filter) };
-  assert.equal(output('clear security ike security-associations 203.0.113.1', view), '');
-  assert.equal(output('clear security ike security-associations index 7', view), '');
+  assert.equal(await output('clear security ike security-associations 203.0.113.1', view), '');
+  assert.equal(await output('clear security ike security-associations index 7', view), '');
   assert.deepEqual(cleared, [{ remoteAddress: '203.0.113.1' }, { index: 7 }]);
 });
 
-test('a command that does not fit is answered with what would', () => {
-  const problem = (text: string): string => {
-    const result = executeCommand(text.split(' '), viewOf({}));
+test('a command that does not fit is answered with what would', async () => {
+  const problem = async (text: string): Promise<string> => {
+    const result = await executeCommand(text.split(' '), viewOf({}));
     assert.ok(!result.ok);
     return result.error;
   };
-  assert.equal(problem('show security i'), 'i: ambiguous: ike | ipsec');
-  assert.equal(problem('show security ike'), 'the command is not complete: security-associations');
-  assert.equal(problem('show route'), 'route: unknown; expected security');
-  assert.equal(problem('show security ipsec statistics now'), 'now: nothing more is expected here');
-  assert.equal(problem('show security ike sa index'), 'index needs a value');
+  assert.equal(await problem('show security i'), 'i: ambiguous: ike | ipsec');
+  assert.equal(await problem('show security ike'), 'the command is not complete: security-associations');
+  assert.equal(await problem('show route'), 'route: unknown; expected security');
+  assert.equal(await problem('show security ipsec statistics now'), 'now: nothing more is expected here');
+  assert.equal(await problem('show security ike sa index'), 'index needs a value');
 });
 
-function output(command: string, view: GatewayView): string {
-  const result = executeCommand(command.split(' '), view);
+async function output(command: string, view: GatewayView): Promise<string> {
+  const result = await executeCommand(command.split(' '), view);
   assert.ok(result.ok, JSON.stringify(result));
   return result.value.text;
 }
@@ -198,7 +199,7 @@ function viewOf(given: { ikeSas?: readonly IkeSaStatus[]; ipsecSas?: readonly Ip
     ipsecSas: () => given.ipsecSas ?? [],
     policies: () => [policyId('to-branch'), policyId('other')],
     tunnelEvents: () => [event],
-    statistics: () => STATISTICS,
+    statistics: async () => STATISTICS,
     clearIke: () => 0,
     clearIpsec: () => 0,
   };

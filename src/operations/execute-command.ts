@@ -11,12 +11,15 @@ export interface CommandOutput {
 }
 
 /** Carries out one operator's command. The error is a sentence for the operator; nothing was changed then. */
-export function executeCommand(words: readonly string[], view: GatewayView): Result<CommandOutput, string> {
+export async function executeCommand(
+  words: readonly string[],
+  view: GatewayView,
+): Promise<Result<CommandOutput, string>> {
   const parsed = parseCommand(words);
-  return parsed.ok ? ok(execute(parsed.value, view)) : err(parsed.error);
+  return parsed.ok ? ok(await execute(parsed.value, view)) : err(parsed.error);
 }
 
-function execute(command: OperationalCommand, view: GatewayView): CommandOutput {
+async function execute(command: OperationalCommand, view: GatewayView): Promise<CommandOutput> {
   const isDetail = command.level === 'detail';
   switch (command.kind) {
     case 'show-ike-sas': {
@@ -33,8 +36,10 @@ function execute(command: OperationalCommand, view: GatewayView): CommandOutput 
         : renderIpsecSas(sas, view.policies());
       return { text, value: sas };
     }
-    case 'show-ipsec-statistics':
-      return { text: renderIpsecStatistics(view.statistics()), value: view.statistics() };
+    case 'show-ipsec-statistics': {
+      const totals = await view.statistics();
+      return { text: renderIpsecStatistics(totals), value: totals };
+    }
     case 'clear-ike-sas': {
       const { index, remoteAddress } = command;
       const filter = {

@@ -1,3 +1,4 @@
+import type { IpsecStatistics } from '../ipsec/counters.ts';
 import type { IpAddress } from '../model/address.ts';
 import type { IkeSaStatus, IpsecSaStatus } from '../model/ike-event.ts';
 import type { PolicyId, Spi } from '../model/ipsec-sa.ts';
@@ -10,7 +11,8 @@ export interface GatewayView {
   policies(): readonly PolicyId[];
   /** Newest first. */
   tunnelEvents(vpn: string): readonly TunnelEventLine[];
-  statistics(): IpsecStatistics;
+  /** The packet engine is asked, hence the wait. */
+  statistics(): Promise<IpsecStatistics>;
   /** Return how many SAs they ended; the peers are told. */
   clearIke(filter: { readonly index?: number; readonly remoteAddress?: IpAddress }): number;
   clearIpsec(filter: { readonly spi?: Spi; readonly vpn?: string }): number;
@@ -22,26 +24,4 @@ export interface TunnelEventLine {
   readonly time: string;
   readonly text: string;
   readonly count: number;
-}
-
-/** The counters of `show security ipsec statistics`, since the gateway started. Octets are those of inner packets. */
-export interface IpsecStatistics {
-  readonly espEncryptedOctets: number;
-  readonly espDecryptedOctets: number;
-  readonly espEncryptedPackets: number;
-  readonly espDecryptedPackets: number;
-  readonly ahInputOctets: number;
-  readonly ahOutputOctets: number;
-  readonly ahInputPackets: number;
-  readonly ahOutputPackets: number;
-  readonly ahAuthenticationFailures: number;
-  readonly replayErrors: number;
-  readonly espAuthenticationFailures: number;
-  readonly espDecryptionFailures: number;
-  readonly badHeaders: number;
-  readonly badTrailers: number;
-  readonly invalidSpi: number;
-  readonly selectorFailures: number;
-  readonly exceedsTunnelMtu: number;
-  readonly discarded: number;
 }

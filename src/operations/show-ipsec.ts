@@ -1,11 +1,12 @@
 // `show security ipsec security-associations` and `… statistics` in Junos' layout, which scripts parse by column.
 
+import type { IpsecStatistics } from '../ipsec/counters.ts';
 import { type AddressRange, addressFamily, formatPrefix, rangePrefix } from '../model/address.ts';
 import type { IpsecSaStatus } from '../model/ike-event.ts';
 import { formatSpi, type PolicyId } from '../model/ipsec-sa.ts';
 import type { TrafficSelector } from '../model/traffic-selector.ts';
 import { briefEncryption, briefIntegrity, detailEncryption, detailIntegrity } from './algorithm-names.ts';
-import type { IpsecStatistics, TunnelEventLine } from './gateway-view.ts';
+import type { TunnelEventLine } from './gateway-view.ts';
 
 /** Junos numbers static tunnels from here. */
 const FIRST_TUNNEL_ID = 131_073;
@@ -96,20 +97,20 @@ export function renderIpsecStatistics(totals: IpsecStatistics): string {
   const amount = (label: string, value: number): string => `  ${`${label}:`.padEnd(18)}${String(value).padStart(15)}`;
   return lines([
     'ESP Statistics:',
-    amount('Encrypted bytes', totals.espEncryptedOctets),
-    amount('Decrypted bytes', totals.espDecryptedOctets),
+    amount('Encrypted bytes', totals.espEncryptedBytes),
+    amount('Decrypted bytes', totals.espDecryptedBytes),
     amount('Encrypted packets', totals.espEncryptedPackets),
     amount('Decrypted packets', totals.espDecryptedPackets),
     'AH Statistics:',
-    amount('Input bytes', totals.ahInputOctets),
-    amount('Output bytes', totals.ahOutputOctets),
+    amount('Input bytes', totals.ahInputBytes),
+    amount('Output bytes', totals.ahOutputBytes),
     amount('Input packets', totals.ahInputPackets),
     amount('Output packets', totals.ahOutputPackets),
     'Errors:',
     `  AH authentication failures: ${totals.ahAuthenticationFailures}, Replay errors: ${totals.replayErrors}`,
     `  ESP authentication failures: ${totals.espAuthenticationFailures}, ESP decryption failures: ${totals.espDecryptionFailures}`,
     `  Bad headers: ${totals.badHeaders}, Bad trailers: ${totals.badTrailers}`,
-    `  Invalid SPI: ${totals.invalidSpi}, TS check fail: ${totals.selectorFailures}`,
+    `  Invalid SPI: ${totals.invalidSpi}, TS check fail: ${totals.tsCheckFail}`,
     `  Exceeds tunnel MTU: ${totals.exceedsTunnelMtu}`,
     `  Discarded: ${totals.discarded}`,
   ]);
