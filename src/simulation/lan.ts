@@ -63,8 +63,10 @@ export function decodeProbe(packet: Uint8Array): Probe | undefined {
     fill: packet.length - fixedLength,
   };
   const expected = encodeProbe(probe);
+  // Octet 8 is the TTL, 10 and 11 the header checksum.
   const isIntact =
     equalBytes(expected.subarray(0, 8), packet.subarray(0, 8)) &&
+    expected[9] === packet[9] &&
     equalBytes(expected.subarray(12), packet.subarray(12));
   return isIntact ? probe : undefined;
 }
