@@ -1,0 +1,127 @@
+import { Worker } from 'node:worker_threads';
+import { invariant } from '../lib/invariant.ts';
+import type { UdpPath } from '../model/address.ts';
+import type { DataPlaneCommand, DataPlaneEvent, SaCounters } from '../model/data-plane.ts';
+import { check, EFD_CLOEXEC, EFD_NONBLOCK, libc, NativeMemory } from './libc.ts';
+import type {
+  CountedSa,
+  EngineCounters,
+  EngineRawSocket,
+  EngineReport,
+  EngineRequest,
+  EngineTunnel,
+  EngineUdpSocket,
+} from './packet-engine/messages.ts';
+
+/** What the engine tells the control thread. */
+export interface EngineHandlers {
+  handleDatagram(path: UdpPath, datagram: Uint8Array): void;
+  handleEvent(event: DataPlaneEvent): void;
+  handleNotice(text: string): void;
+  /** The engine has died: nothing more will pass, and the process should stop. */
+  handleFailure(error: unknown): void;
+}
+
+export interface EngineSnapshot {
+  readonly counters: EngineCounters;
+  /** In the order asked for; `undefined` for an SA that the data plane does not have. */
+  readonly sas: readonly (SaCounters | undefined)[];
+}
+
+/** The control thread's end of the packet engine: requests are kept in order and wake the engine out of its wait. */
+export class EngineClient {
+  readonly #worker: Worker;
+  readonly #wakeDescriptor: number;
+  readonly #one = NativeMemory.allocate(128);
+  readonly #waiting = new Map<number, (report: EngineReport) => void>();
+  readonly #stopped: Promise<void>;
+  #lastId = 0;
+
+  constructor(rawSockets: readonly EngineRawSocket[], handlers: EngineHandlers) {
+    const flags = EFD_NONBLOCK | EFD_CLOEXEC;
+    this.#wakeDescriptor = check(libc.eventfd(0, flags), 'eventfd', 'packet engine');
+    this.#one.view.setUint32(0, 1, true);
+    this.#worker = new Worker(new URL('./packet-engine/worker.js', import.meta.url), {
+      workerData: { wakeDescriptor: this.#wakeDescriptor, rawSockets },
+      name: 'packet-engine',
+    });
+    this.#worker.on('message', (report: EngineReport) => this.#handleReport(report, handlers));
+    this.#worker.on('error', (error) => handlers.handleFailure(error));
+    this.#stopped = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
+  }
+
+  command(command: DataPlaneCommand): void {
+    this.#send({ kind: 'command', command });
+  }
+
+  transmit(path: UdpPath, datagram: Uint8Array): void {
+    this.#send({ kind: 'transmit', path, datagram });
+  }
+
+  addTunnel(tunnel: EngineTunnel): void {
+    this.#send({ kind: 'add-tunnel', tunnel });
+  }
+
+  removeTunnel(name: string): void {
+    this.#send({ kind: 'remove-tunnel', name });
+  }
+
+  addUdpSocket(socket: EngineUdpSocket): void {
+    this.#send({ kind: 'add-udp-socket', socket });
+  }
+
+  removeUdpSocket(descriptor: number): void {
+    this.#send({ kind: 'remove-udp-socket', descriptor });
+  }
+
+  /** The data plane's and the engine's totals, and the counters of the SAs named. */
+  async count(spis: readonly CountedSa[]): Promise<EngineSnapshot> {
+    const report = await this.#ask((id) => ({ kind: 'count', id, spis }));
+    invariant(report.kind === 'counters', 'the engine answers what it was asked');
+    return { counters: report.counters, sas: report.sas };
+  }
+
+  /** Resolves once the engine has carried out everything asked before. */
+  async settle(): Promise<void> {
+    await this.#ask((id) => ({ kind: 'settle', id }));
+  }
+
+  /** Stops the thread after everything asked before; descriptors are free to close when it resolves. */
+  async stop(): Promise<void> {
+    this.#send({ kind: 'stop' });
+    await this.#stopped;
+    libc.close(this.#wakeDescriptor);
+  }
+
+  #ask(request: (id: number) => EngineRequest): Promise<EngineReport> {
+    const id = ++this.#lastId;
+    return new Promise((resolve) => {
+      this.#waiting.set(id, resolve);
+      this.#send(request(id));
+    });
+  }
+
+  #send(request: EngineRequest): void {
+    this.#worker.postMessage(request);
+    libc.write(this.#wakeDescriptor, this.#one.address, 8);
+  }
+
+  #handleReport(report: EngineReport, handlers: EngineHandlers): void {
+    switch (report.kind) {
+      case 'datagram':
+        return handlers.handleDatagram(report.path, report.datagram);
+      case 'event':
+        return handlers.handleEvent(report.event);
+      case 'notice':
+        return handlers.handleNotice(report.text);
+      case 'counters':
+      case 'settled': {
+        const resolve = this.#waiting.get(report.id);
+        this.#waiting.delete(report.id);
+        return resolve?.(report);
+      }
+      case 'stopped':
+        return;
+    }
+  }
+}

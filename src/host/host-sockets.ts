@@ -1,0 +1,64 @@
+import type { AddressFamily, IpAddress } from '../model/address.ts';
+import type { GatewayConfig } from '../model/gateway-config.ts';
+import { libc } from './libc.ts';
+import type { EngineRawSocket, EngineUdpSocket } from './packet-engine/messages.ts';
+import { openRawReceiveSocket, openRawSendSocket, openUdpSocket } from './sockets.ts';
+
+const IKE_PORTS = [500, 4500];
+
+/** The raw sockets for ESP and AH; IPv6's are left out where the kernel has no IPv6. */
+export function openRawSockets(): readonly EngineRawSocket[] {
+  const sockets = rawSocketsOf(4);
+  try {
+    return [...sockets, ...rawSocketsOf(6)];
+  } catch {
+    return sockets;
+  }
+}
+
+/** The UDP sockets of IKE, two for each local address in use. */
+export class HostUdpSockets {
+  readonly #sockets = new Map<IpAddress, readonly EngineUdpSocket[]>();
+
+  /** Opens what is missing and names what is no longer used; throws an Error, having opened nothing, if a port is taken. */
+  apply(config: GatewayConfig): {
+    readonly opened: readonly EngineUdpSocket[];
+    readonly unused: readonly EngineUdpSocket[];
+  } {
+    const wanted = new Set(config.gateways.flatMap(({ localAddress }) => localAddress ?? []));
+    const opened: EngineUdpSocket[] = [];
+    try {
+      for (const address of wanted) {
+        if (this.#sockets.has(address)) continue;
+        for (const port of IKE_PORTS) opened.push({ address, port, descriptor: openUdpSocket({ address, port }) });
+      }
+    } catch (error) {
+      for (const socket of opened) libc.close(socket.descriptor);
+      throw error;
+    }
+    for (const socket of opened)
+      this.#sockets.set(socket.address, [...(this.#sockets.get(socket.address) ?? []), socket]);
+    const unused = [...this.#sockets].filter(([address]) => !wanted.has(address)).flatMap(([, sockets]) => sockets);
+    return { opened, unused };
+  }
+
+  /** Closes sockets that the engine has let go of. */
+  release(sockets: readonly EngineUdpSocket[]): void {
+    for (const socket of sockets) {
+      libc.close(socket.descriptor);
+      this.#sockets.delete(socket.address);
+    }
+  }
+
+  releaseAll(): void {
+    this.release([...this.#sockets.values()].flat());
+  }
+}
+
+function rawSocketsOf(family: AddressFamily): readonly EngineRawSocket[] {
+  return [
+    { family, protocol: 50, descriptor: openRawReceiveSocket(family, 50) },
+    { family, protocol: 51, descriptor: openRawReceiveSocket(family, 51) },
+    { family, protocol: 'send', descriptor: openRawSendSocket(family) },
+  ];
+}

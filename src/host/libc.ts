@@ -1,0 +1,139 @@
+// The system calls that Node does not offer, reached in the C library of the running process through FFI (koffi).
+// Every pointer is a Number: an address inside a `NativeMemory`, since passing typed arrays costs more at each call.
+
+import { constants } from 'node:os';
+import { getSystemErrorName } from 'node:util';
+import koffi from 'koffi';
+import { invariant } from '../lib/invariant.ts';
+
+/** Octets whose address does not change: typed arrays over it and system calls see the same memory. */
+export class NativeMemory {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Address of the first octet. */
+  readonly address: number;
+
+  /** Wraps a buffer that is never detached or grown; it must not be smaller than 65 octets, which V8 keeps on its moving heap. */
+  constructor(buffer: ArrayBuffer) {
+    invariant(buffer.byteLength > 64, 'native memory lies outside the moving heap');
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+    this.address = Number(koffi.address(buffer));
+  }
+
+  static allocate(length: number): NativeMemory {
+    return new NativeMemory(new ArrayBuffer(length));
+  }
+}
+
+/** A system call that failed, with its name, its error code (`EPERM`) and what it was for. */
+export class SystemCallError extends Error {
+  readonly call: string;
+  readonly code: string;
+
+  constructor(call: string, code: string, purpose: string) {
+    super(`${purpose}: ${call} failed with ${code}`);
+    this.name = 'SystemCallError';
+    this.call = call;
+    this.code = code;
+  }
+}
+
+const library = koffi.load(null);
+
+// On a system without the function (no Linux), the program still starts, and says so where the call is needed.
+function bind(name: string, result: string, parameters: readonly string[]): NumericFunction {
+  try {
+    return library.func(name, result, [...parameters]);
+  } catch {
+    return () => {
+      throw new SystemCallError(name, 'ENOSYS', 'this operating system is not supported');
+    };
+  }
+}
+
+type NumericFunction = (...parameters: number[]) => number;
+
+export const libc = {
+  socket: bind('socket', 'int', ['int', 'int', 'int']),
+  bind: bind('bind', 'int', ['int', 'uintptr_t', 'uint32_t']),
+  setsockopt: bind('setsockopt', 'int', ['int', 'int', 'int', 'uintptr_t', 'uint32_t']),
+  getsockopt: bind('getsockopt', 'int', ['int', 'int', 'int', 'uintptr_t', 'uintptr_t']),
+  getsockname: bind('getsockname', 'int', ['int', 'uintptr_t', 'uintptr_t']),
+  sendto: bind('sendto', 'int', ['int', 'uintptr_t', 'size_t', 'int', 'uintptr_t', 'uint32_t']),
+  recvfrom: bind('recvfrom', 'int', ['int', 'uintptr_t', 'size_t', 'int', 'uintptr_t', 'uintptr_t']),
+  sendmsg: bind('sendmsg', 'int', ['int', 'uintptr_t', 'int']),
+  recvmsg: bind('recvmsg', 'int', ['int', 'uintptr_t', 'int']),
+  sendmmsg: bind('sendmmsg', 'int', ['int', 'uintptr_t', 'uint32_t', 'int']),
+  recvmmsg: bind('recvmmsg', 'int', ['int', 'uintptr_t', 'uint32_t', 'int', 'uintptr_t']),
+  read: bind('read', 'int', ['int', 'uintptr_t', 'size_t']),
+  write: bind('write', 'int', ['int', 'uintptr_t', 'size_t']),
+  readv: bind('readv', 'int', ['int', 'uintptr_t', 'int']),
+  writev: bind('writev', 'int', ['int', 'uintptr_t', 'int']),
+  open: bind('open', 'int', ['uintptr_t', 'int', 'int']),
+  close: bind('close', 'int', ['int']),
+  ioctl: bind('ioctl', 'int', ['int', 'uint64_t', 'uintptr_t']),
+  eventfd: bind('eventfd', 'int', ['uint32_t', 'int']),
+  epollCreate: bind('epoll_create1', 'int', ['int']),
+  epollControl: bind('epoll_ctl', 'int', ['int', 'int', 'int', 'uintptr_t']),
+  epollWait: bind('epoll_wait', 'int', ['int', 'uintptr_t', 'int', 'int']),
+};
+
+/** The code of the last failed call on this thread, such as `EAGAIN`. */
+export function lastErrorCode(): string {
+  return getSystemErrorName(-koffi.errno());
+}
+
+/** The number of the last error on this thread: compare it with `ERRNO` where a name would cost too much. */
+export function lastErrno(): number {
+  return koffi.errno();
+}
+
+export const ERRNO = constants.errno;
+
+/** Passes on a result that is not negative; throws a SystemCallError otherwise. */
+export function check(result: number, call: string, purpose: string): number {
+  if (result < 0) throw new SystemCallError(call, lastErrorCode(), purpose);
+  return result;
+}
+
+/** A NUL-terminated string in native memory. */
+export function nativeString(text: string): NativeMemory {
+  const encoded = Buffer.from(text, 'utf8');
+  const memory = NativeMemory.allocate(Math.max(encoded.length + 1, 65));
+  memory.bytes.set(encoded);
+  return memory;
+}
+
+// The numbers below are those of <linux/*.h> and <bits/*.h> for x86-64 and arm64, which agree on them.
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOCK_CLOEXEC = 0o2000000;
+export const SOCK_NONBLOCK = 0o4000;
+export const MSG_DONTWAIT = 0x40;
+export const SOL_SOCKET = 1;
+export const SO_SNDBUFFORCE = 32;
+export const SO_RCVBUFFORCE = 33;
+export const SO_MARK = 36;
+export const IPPROTO_IP = 0;
+export const IPPROTO_IPV6 = 41;
+export const IPPROTO_RAW = 255;
+export const IP_HDRINCL = 3;
+export const IP_MTU_DISCOVER = 10;
+export const IPV6_MTU_DISCOVER = 23;
+export const IPV6_V6ONLY = 26;
+export const IPV6_RECVPKTINFO = 49;
+export const IPV6_PKTINFO = 50;
+export const IPV6_RECVTCLASS = 66;
+export const IPV6_TCLASS = 67;
+export const EPOLLIN = 1;
+export const EPOLL_CTL_ADD = 1;
+export const EPOLL_CTL_DEL = 2;
+export const EFD_NONBLOCK = 0o4000;
+export const EFD_CLOEXEC = 0o2000000;
+export const O_RDWR = 2;
+export const O_NONBLOCK = 0o4000;
+export const O_CLOEXEC = 0o2000000;

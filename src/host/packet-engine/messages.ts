@@ -1,0 +1,87 @@
+// What crosses between the control thread and the packet engine. Commands and IKE datagrams keep their order, since one port carries both.
+
+import type { AddressFamily, IpAddress, UdpPath } from '../../model/address.ts';
+import type { DataPlaneCommand, DataPlaneEvent, SaCounters } from '../../model/data-plane.ts';
+import type { Spi } from '../../model/ipsec-sa.ts';
+import type { TunnelOffload } from '../tunnel-device.ts';
+
+export interface EngineTunnel {
+  readonly name: string;
+  readonly descriptor: number;
+  readonly offload: TunnelOffload;
+}
+
+/** A UDP socket bound to a local address and port. */
+export interface EngineUdpSocket {
+  readonly address: IpAddress;
+  readonly port: number;
+  readonly descriptor: number;
+}
+
+/** A raw socket: one that receives a protocol (50 or 51), or one that sends whole packets. */
+export interface EngineRawSocket {
+  readonly family: AddressFamily;
+  readonly protocol: 50 | 51 | 'send';
+  readonly descriptor: number;
+}
+
+/** What the worker is started with. Descriptors stay the control thread's to close. */
+export interface EngineSettings {
+  readonly wakeDescriptor: number;
+  readonly rawSockets: readonly EngineRawSocket[];
+}
+
+export type EngineRequest =
+  | { readonly kind: 'command'; readonly command: DataPlaneCommand }
+  | { readonly kind: 'transmit'; readonly path: UdpPath; readonly datagram: Uint8Array }
+  | { readonly kind: 'add-tunnel'; readonly tunnel: EngineTunnel }
+  | { readonly kind: 'remove-tunnel'; readonly name: string }
+  | { readonly kind: 'add-udp-socket'; readonly socket: EngineUdpSocket }
+  | { readonly kind: 'remove-udp-socket'; readonly descriptor: number }
+  | { readonly kind: 'count'; readonly id: number; readonly spis: readonly CountedSa[] }
+  /** Answered by `idle` once everything before it has been carried out. */
+  | { readonly kind: 'settle'; readonly id: number }
+  | { readonly kind: 'stop' };
+
+export interface CountedSa {
+  readonly direction: 'inbound' | 'outbound';
+  readonly spi: Spi;
+  readonly remoteAddress?: IpAddress;
+}
+
+export type EngineReport =
+  | { readonly kind: 'datagram'; readonly path: UdpPath; readonly datagram: Uint8Array }
+  | { readonly kind: 'event'; readonly event: DataPlaneEvent }
+  | {
+      readonly kind: 'counters';
+      readonly id: number;
+      readonly counters: EngineCounters;
+      readonly sas: readonly (SaCounters | undefined)[];
+    }
+  | { readonly kind: 'notice'; readonly text: string }
+  | { readonly kind: 'settled'; readonly id: number }
+  | { readonly kind: 'stopped' };
+
+/** The data plane's totals, and beside them what the engine itself had to drop, by cause. */
+export interface EngineCounters {
+  readonly dataPlane: Readonly<Record<string, unknown>>;
+  readonly engine: Readonly<Record<EngineCounterName, number>>;
+}
+
+/** `tunnel-…`: TUN devices; `socket-…`: UDP and raw sockets. A full buffer is the kernel's way to say that we send faster than it can. */
+export const ENGINE_COUNTERS = [
+  'tunnel-read',
+  'tunnel-written',
+  'tunnel-write-refused',
+  'tunnel-missing',
+  'socket-received',
+  'socket-sent',
+  'socket-send-refused',
+  'socket-buffer-full',
+  'socket-too-big',
+  'socket-missing',
+  'ike-received',
+  'keepalive-received',
+  'malformed-received',
+] as const;
+export type EngineCounterName = (typeof ENGINE_COUNTERS)[number];

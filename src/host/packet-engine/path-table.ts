@@ -1,0 +1,80 @@
+import type { UdpEndpoint, UdpPath } from '../../model/address.ts';
+import { AF_INET } from '../libc.ts';
+import { readSocketAddress, SOCKET_ADDRESS_LENGTH_MAX, writeSocketAddress } from '../socket-address.ts';
+import type { Arena } from './arena.ts';
+
+// Anyone may send from any address: the table forgets everything when it is full, and starts again.
+const PATHS_MAX = 4096;
+
+/** A path with the peer's `sockaddr` in the arena, ready for the kernel. */
+export interface PreparedPath {
+  readonly path: UdpPath;
+  readonly addressOffset: number;
+  readonly addressLength: number;
+}
+
+/** Turns the peer addresses that the kernel writes into paths and back, without making a new object for each packet. */
+export class PathTable {
+  readonly #arena: Arena;
+  readonly #local: UdpEndpoint;
+  readonly #slots: number;
+  readonly #bySource = new Map<number, UdpPath>();
+  readonly #prepared = new Map<UdpPath, PreparedPath>();
+  #lastPrepared: PreparedPath | undefined;
+  #lastIpv6: UdpPath | undefined;
+
+  constructor(arena: Arena, local: UdpEndpoint) {
+    this.#arena = arena;
+    this.#local = local;
+    this.#slots = arena.reserve(SOCKET_ADDRESS_LENGTH_MAX * (PATHS_MAX + 1));
+  }
+
+  /** The path of a datagram whose source the kernel wrote at `offset`; `undefined` for an unknown address family. */
+  pathFrom(offset: number): UdpPath | undefined {
+    const { view } = this.#arena.memory;
+    // IPv6 endpoints do not fit a number: each datagram makes its own path, unless the endpoint is the one seen last.
+    if (view.getUint16(offset, true) !== AF_INET) return this.#pathFromIpv6(offset);
+    const key = view.getUint32(offset + 4) * 65_536 + view.getUint16(offset + 2);
+    const known = this.#bySource.get(key);
+    if (known) return known;
+    const made = this.#makePath(offset);
+    if (this.#bySource.size >= PATHS_MAX) this.#bySource.clear();
+    if (made) this.#bySource.set(key, made);
+    return made;
+  }
+
+  /** The `sockaddr` to send to along this path. */
+  prepare(path: UdpPath): PreparedPath {
+    if (this.#lastPrepared?.path === path) return this.#lastPrepared;
+    let prepared = this.#prepared.get(path);
+    if (!prepared) {
+      // Whoever holds a prepared path from before must not use it now: callers send at once, or flush first.
+      if (this.#prepared.size >= PATHS_MAX) this.#prepared.clear();
+      const addressOffset = this.#slots + SOCKET_ADDRESS_LENGTH_MAX * (this.#prepared.size + 1);
+      const addressLength = writeSocketAddress(this.#arena.memory.view, addressOffset, path.remote);
+      prepared = { path, addressOffset, addressLength };
+      this.#prepared.set(path, prepared);
+    }
+    this.#lastPrepared = prepared;
+    return prepared;
+  }
+
+  #pathFromIpv6(offset: number): UdpPath | undefined {
+    const { bytes } = this.#arena.memory;
+    // The slot before the prepared ones remembers the last source.
+    if (this.#lastIpv6 && isSame(bytes, offset, this.#slots, SOCKET_ADDRESS_LENGTH_MAX)) return this.#lastIpv6;
+    bytes.copyWithin(this.#slots, offset, offset + SOCKET_ADDRESS_LENGTH_MAX);
+    this.#lastIpv6 = this.#makePath(offset);
+    return this.#lastIpv6;
+  }
+
+  #makePath(offset: number): UdpPath | undefined {
+    const remote = readSocketAddress(this.#arena.memory.view, offset);
+    return remote && { local: this.#local, remote };
+  }
+}
+
+function isSame(bytes: Uint8Array, a: number, b: number, length: number): boolean {
+  for (let index = 0; index < length; index++) if (bytes[a + index] !== bytes[b + index]) return false;
+  return true;
+}

@@ -1,0 +1,196 @@
+// The gateway as a running program: the core, the packet engine, the tunnel devices and the routes, in this process' network namespace.
+// The life of a run: privileges and ports are checked (sockets opened) -> routes that drop -> TUN devices -> routes into them -> the core is
+// given the configuration. It ends in the opposite order, after the peers have been told; the routes that drop stay.
+
+import { nodeCrypto, systemRandom } from '../crypto/node-provider.ts';
+import { Gateway } from '../gateway/gateway.ts';
+import type { GatewayOutbox } from '../gateway/outbox.ts';
+import type { Instant } from '../lib/time.ts';
+import type { UdpPath } from '../model/address.ts';
+import type { ComputeJob } from '../model/compute-job.ts';
+import type { DataPlaneCommand } from '../model/data-plane.ts';
+import type { GatewayConfig } from '../model/gateway-config.ts';
+import type { IkeEvent } from '../model/ike-event.ts';
+import { ComputePool } from './compute-pool.ts';
+import { EngineClient, type EngineSnapshot } from './engine-client.ts';
+import { Alarm, monotonicNow } from './event-loop.ts';
+import { type InterfaceMap, resolveLocalAddresses } from './external-interface.ts';
+import { resolvePeerNames } from './host-names.ts';
+import { HostNetwork, removeDropRoutes } from './host-network.ts';
+import { HostUdpSockets, openRawSockets } from './host-sockets.ts';
+import { hostWarnings } from './host-warnings.ts';
+import { libc } from './libc.ts';
+import { type LogLevel, type LogRecord, logRecordOf } from './log.ts';
+import { planNetwork } from './network-plan.ts';
+import { NetworkSettings } from './network-settings.ts';
+import type { EngineRawSocket } from './packet-engine/messages.ts';
+
+export interface HostOptions {
+  readonly config: GatewayConfig;
+  /** Junos logical interface to Linux interface, where the configured address does not tell. */
+  readonly interfaceMap?: InterfaceMap;
+  /** Every event of the core, in order. */
+  onEvent(event: IkeEvent): void;
+  log(record: LogRecord): void;
+  /** The packet engine or a computing thread has died; the process should stop. */
+  onFailure?(error: unknown): void;
+}
+
+export interface RunningGateway {
+  readonly gateway: Gateway;
+  /** Takes a new configuration while running; SAs that still fit stay up. Rejects, with nothing changed, if the host cannot serve it. */
+  applyConfig(config: GatewayConfig): Promise<void>;
+  /** Calls into the core from outside (clear, initiate), with the time and the outbox that it needs. */
+  act<T>(action: (now: Instant, out: GatewayOutbox) => T): T;
+  counters(): Promise<EngineSnapshot>;
+  /** Tells the peers, then removes devices, addresses, routes and sockets. The routes that drop stay: `removeHostDropRoutes` removes them. */
+  stop(): Promise<void>;
+}
+
+const COMPUTE_THREADS = 1;
+
+/** Starts the gateway; rejects with an Error that says what is missing, having cleaned up, if the host does not let it. */
+export async function startHost(options: HostOptions): Promise<RunningGateway> {
+  const host = new Host(options);
+  try {
+    await host.applyConfig(options.config);
+    return host;
+  } catch (error) {
+    await host.abandon();
+    throw error;
+  }
+}
+
+/** Removes what a stopped or crashed gateway has left to keep its traffic from leaving in clear; returns how many routes that were. */
+export function removeHostDropRoutes(): number {
+  const settings = new NetworkSettings();
+  try {
+    return removeDropRoutes(settings);
+  } finally {
+    settings.close();
+  }
+}
+
+class Host implements RunningGateway, GatewayOutbox {
+  readonly gateway = new Gateway({ crypto: nodeCrypto, random: systemRandom });
+  readonly #options: HostOptions;
+  readonly #settings = new NetworkSettings();
+  readonly #network = new HostNetwork(this.#settings, 'none');
+  readonly #udpSockets = new HostUdpSockets();
+  readonly #rawSockets: readonly EngineRawSocket[];
+  readonly #engine: EngineClient;
+  readonly #pool: ComputePool;
+  readonly #alarm = new Alarm(() => this.act((now, out) => this.gateway.handleTimeout(now, out)));
+  #isStopping = false;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+    this.#rawSockets = openRawSockets();
+    this.#engine = new EngineClient(this.#rawSockets, {
+      handleDatagram: (path, datagram) => this.act((now, out) => this.gateway.handleDatagram(now, path, datagram, out)),
+      handleEvent: (event) => this.act((now, out) => this.gateway.handleDataPlaneEvent(now, event, out)),
+      handleNotice: (text) => this.#log('info', 'engine-notice', text),
+      handleFailure: (error) => this.#handleFailure(error),
+    });
+    this.#pool = new ComputePool(
+      COMPUTE_THREADS,
+      (jobId, result) => this.act((now, out) => this.gateway.handleComputed(now, jobId, result, out)),
+      (error) => this.#handleFailure(error),
+    );
+  }
+
+  async applyConfig(wanted: GatewayConfig): Promise<void> {
+    const named = await resolvePeerNames(wanted);
+    for (const fault of named.faults) this.#log('warning', 'peer-name-unknown', fault);
+    const interfaces = this.#settings.interfaces();
+    const { config, faults } = resolveLocalAddresses(named.config, interfaces, this.#options.interfaceMap ?? {});
+    if (faults.length > 0) throw new Error(faults.map((fault) => fault.message).join('\n'));
+    const plan = planNetwork(config);
+    for (const warning of hostWarnings(config, plan, interfaces)) this.#log('warning', 'host-setting', warning);
+
+    const sockets = this.#udpSockets.apply(config);
+    const tunnels = this.#network.apply(plan);
+    for (const socket of sockets.opened) this.#engine.addUdpSocket(socket);
+    for (const tunnel of tunnels.opened) this.#engine.addTunnel(tunnel);
+    this.act((now, out) => this.gateway.applyConfig(now, config, out));
+    for (const tunnel of tunnels.withdrawn) this.#engine.removeTunnel(tunnel.name);
+    for (const socket of sockets.unused) this.#engine.removeUdpSocket(socket.descriptor);
+    await this.#engine.settle();
+    for (const tunnel of tunnels.withdrawn) this.#network.release(tunnel);
+    this.#udpSockets.release(sockets.unused);
+    this.#log(
+      'info',
+      'configuration-applied',
+      `${config.vpns.length} vpns through ${plan.tunnels.length} tunnel interfaces`,
+    );
+  }
+
+  act<T>(action: (now: Instant, out: GatewayOutbox) => T): T {
+    const result = action(monotonicNow(), this);
+    this.#alarm.set(this.gateway.nextTimeout());
+    return result;
+  }
+
+  counters(): Promise<EngineSnapshot> {
+    const spis = this.gateway.ipsecSas(monotonicNow()).flatMap((sa) => [
+      { direction: 'inbound' as const, spi: sa.inboundSpi },
+      { direction: 'outbound' as const, spi: sa.outboundSpi, remoteAddress: sa.path.remote.address },
+    ]);
+    return this.#engine.count(spis);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    this.act((now, out) => this.gateway.shutdown(now, out));
+    await this.#engine.settle();
+    await this.abandon();
+    const routes = this.#network.ownRouteCount();
+    const text =
+      'stopped: tunnel interfaces, addresses, routes and sockets are removed; ' +
+      `${routes} routes that drop stay, so that nothing leaves in clear (sallyport cleanup removes them)`;
+    this.#log('info', 'stopped', text);
+    this.#settings.close();
+  }
+
+  /** Takes everything down without telling the peers. */
+  async abandon(): Promise<void> {
+    this.#alarm.clear();
+    await this.#engine.stop();
+    await this.#pool.close();
+    this.#network.removeTunnels();
+    this.#udpSockets.releaseAll();
+    for (const socket of this.#rawSockets) libc.close(socket.descriptor);
+  }
+
+  transmit(path: UdpPath, datagram: Uint8Array): void {
+    this.#engine.transmit(path, datagram);
+  }
+
+  command(command: DataPlaneCommand): void {
+    this.#engine.command(command);
+  }
+
+  compute(job: ComputeJob): void {
+    this.#pool.submit(job);
+  }
+
+  report(event: IkeEvent): void {
+    this.#options.onEvent(event);
+    const record = logRecordOf(event);
+    if (record) this.#options.log(record);
+  }
+
+  #handleFailure(error: unknown): void {
+    this.#log(
+      'error',
+      'engine-failed',
+      `a worker thread died: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    this.#options.onFailure?.(error);
+  }
+
+  #log(level: LogLevel, event: string, message: string): void {
+    this.#options.log({ level, topic: 'host', event, message, fields: {} });
+  }
+}

@@ -1,0 +1,39 @@
+import { addressFamily, addressFromOctets, addressOctets, type IpAddress, type UdpEndpoint } from '../model/address.ts';
+import { AF_INET, AF_INET6 } from './libc.ts';
+
+/** Octets of the larger of `sockaddr_in` (16) and `sockaddr_in6` (28). */
+export const SOCKET_ADDRESS_LENGTH_MAX = 28;
+
+const IPV4_LENGTH = 16;
+const IPV6_LENGTH = 28;
+
+/** Writes a `sockaddr_in` or `sockaddr_in6` at `offset`; returns its length. */
+export function writeSocketAddress(view: DataView, offset: number, endpoint: UdpEndpoint): number {
+  const octets = addressOctets(endpoint.address);
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  if (addressFamily(endpoint.address) === 4) {
+    bytes.fill(0, offset, offset + IPV4_LENGTH);
+    view.setUint16(offset, AF_INET, true);
+    view.setUint16(offset + 2, endpoint.port);
+    bytes.set(octets, offset + 4);
+    return IPV4_LENGTH;
+  }
+  bytes.fill(0, offset, offset + IPV6_LENGTH);
+  view.setUint16(offset, AF_INET6, true);
+  view.setUint16(offset + 2, endpoint.port);
+  bytes.set(octets, offset + 8);
+  return IPV6_LENGTH;
+}
+
+/** Reads what the kernel wrote as a `sockaddr`; `undefined` for a family that is neither IPv4 nor IPv6. */
+export function readSocketAddress(view: DataView, offset: number): UdpEndpoint | undefined {
+  const family = view.getUint16(offset, true);
+  const port = view.getUint16(offset + 2);
+  if (family === AF_INET) return { address: octetsAt(view, offset + 4, 4), port };
+  if (family === AF_INET6) return { address: octetsAt(view, offset + 8, 16), port };
+  return undefined;
+}
+
+function octetsAt(view: DataView, offset: number, length: number): IpAddress {
+  return addressFromOctets(new Uint8Array(view.buffer, view.byteOffset + offset, length));
+}
