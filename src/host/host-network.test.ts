@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { namespaceTestSkip, runInNamespace } from './test-namespace.ts';
+import { namespaceTestSkip, runInNamespace } from './test-namespace.fixture.ts';
 
 test('the longest prefix wins across tunnels and the host, our own packets stay out, and what was a tunnel drops', {
   skip: namespaceTestSkip(),
 }, () => {
-  const seen = JSON.parse(runInNamespace(new URL('./host-network.child.js', import.meta.url)));
+  const seen = JSON.parse(runInNamespace(new URL('./host-network.fixture.js', import.meta.url)));
   const up = {
     '8.8.8.8': 'st0.0',
     '10.2.1.1': 'st0.1',

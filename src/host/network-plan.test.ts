@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatPrefix } from '../model/address.ts';
 import { DROP_METRIC, planNetwork, TABLE_FIRST } from './network-plan.ts';
-import { networkConfig, tunnel } from './test-namespace.ts';
+import { networkConfig, tunnel } from './test-namespace.fixture.ts';
 
 test('beside every route into a tunnel lies one that drops, in the same table, with a worse metric', () => {
   const plan = planNetwork(networkConfig([tunnel('st0.0', '10.9.0.1/30')], ['10.2.0.0/16 st0.0', '::/0 st0.0']));

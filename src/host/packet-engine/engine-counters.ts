@@ -1,8 +1,22 @@
-import { ENGINE_COUNTERS, type EngineCounterName } from './messages.ts';
+import type { EngineCounterName } from './messages.ts';
 
 /** What the engine itself has done and dropped, by cause. */
 export class EngineTally {
-  readonly #counts = Object.fromEntries(ENGINE_COUNTERS.map((name) => [name, 0])) as Record<EngineCounterName, number>;
+  readonly #counts: Record<EngineCounterName, number> = {
+    'tunnel-read': 0,
+    'tunnel-written': 0,
+    'tunnel-write-refused': 0,
+    'tunnel-missing': 0,
+    'socket-received': 0,
+    'socket-sent': 0,
+    'socket-send-refused': 0,
+    'socket-buffer-full': 0,
+    'socket-too-big': 0,
+    'socket-missing': 0,
+    'ike-received': 0,
+    'keepalive-received': 0,
+    'malformed-received': 0,
+  };
 
   count(name: EngineCounterName, by = 1): void {
     this.#counts[name] += by;

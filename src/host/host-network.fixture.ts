@@ -5,7 +5,7 @@ import { HostNetwork, removeDropRoutes } from './host-network.ts';
 import { planNetwork } from './network-plan.ts';
 import { NetworkSettings } from './network-settings.ts';
 import { OWN_MARK } from './own-mark.ts';
-import { networkConfig, tunnel } from './test-namespace.ts';
+import { networkConfig, tunnel } from './test-namespace.fixture.ts';
 
 const settings = new NetworkSettings();
 run('link', 'set', 'lo', 'up');

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { namespaceTestSkip } from '../test-namespace.fixture.ts';
+import type { KeyedGatewaySettings } from './keyed-gateway.fixture.ts';
+import { joinedNamespaces, KeyedGateway, OUTER } from './keyed-pair.fixture.ts';
+
+type Variant = Pick<KeyedGatewaySettings, 'encapsulation' | 'encryption' | 'integrity' | 'extendedSequenceNumbers'>;
+
+const GCM: Variant = {
+  encapsulation: 'udp',
+  encryption: 'aes-256-gcm',
+  integrity: 'none',
+  extendedSequenceNumbers: false,
+};
+const VARIANTS: Readonly<Record<string, Variant & { readonly outer?: 6; readonly inner?: 6 }>> = {
+  'AES-GCM in UDP': GCM,
+  'AES-GCM in protocol 50': { ...GCM, encapsulation: 'raw' },
+  'AES-GCM in protocol 50 over IPv6, extended sequence numbers': {
+    ...GCM,
+    encapsulation: 'raw',
+    extendedSequenceNumbers: true,
+    outer: 6,
+  },
+  'AES-GCM in UDP over IPv6, with IPv6 inside': { ...GCM, outer: 6, inner: 6 },
+  'AES-CBC with HMAC in UDP': { ...GCM, encryption: 'aes-256-cbc', integrity: 'hmac-sha-256-128' },
+  'ChaCha20-Poly1305 in UDP': { ...GCM, encryption: 'chacha20-poly1305' },
+};
+
+for (const [name, variant] of Object.entries(VARIANTS))
+  test(`the engine carries pings of every size and back: ${name}`, { skip: namespaceTestSkip() }, async () => {
+    const namespaces = joinedNamespaces('engine');
+    const { outer, inner, ...keyed } = variant;
+    const [outerA, outerB] = outer === 6 ? [OUTER.a6, OUTER.b6] : [OUTER.a, OUTER.b];
+    const [innerA, innerB] = inner === 6 ? ['fd09::1', 'fd09::2'] : ['10.9.0.1', '10.9.0.2'];
+    const length = inner === 6 ? 64 : 30;
+    try {
+      const common = { ...keyed, offload: 'none' as const };
+      const tunnel = (own: string) => [{ name: 'st0.0', addresses: [`${own}/${length}`], routes: [] }];
+      const a = await KeyedGateway.start(namespaces, 'a', {
+        ...common,
+        side: 0,
+        local: outerA,
+        remote: outerB,
+        tunnels: tunnel(innerA),
+      });
+      const b = await KeyedGateway.start(namespaces, 'b', {
+        ...common,
+        side: 1,
+        local: outerB,
+        remote: outerA,
+        tunnels: tunnel(innerB),
+      });
+      for (const size of [0, 1, 2, 3, 56, 1000, 1350, 4000]) {
+        const ping = await namespaces.runAsync('a', 'ping', [
+          '-c',
+          '3',
+          '-i',
+          '0.05',
+          '-W',
+          '1',
+          '-s',
+          `${size}`,
+          innerB,
+        ]);
+        assert.equal(ping.status, 0, `${size} octets: ${ping.stdout}${ping.stderr}`);
+        assert.match(ping.stdout, /3 received/);
+      }
+      const { counters } = await b.counters();
+      assert.equal(counters.dataPlane['discarded'], 0);
+      await a.stop();
+      await b.stop();
+    } finally {
+      namespaces.remove();
+    }
+  });
