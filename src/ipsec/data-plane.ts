@@ -1,0 +1,191 @@
+import type { PacketCryptoProvider } from '../crypto/provider.ts';
+import { unreachable } from '../lib/invariant.ts';
+import type { RandomSource } from '../lib/random.ts';
+import { earliest, type Instant, NEVER } from '../lib/time.ts';
+import type { IpAddress, UdpPath } from '../model/address.ts';
+import type { DataPlaneCommand, SaCounters } from '../model/data-plane.ts';
+import type { IpsecSa, PolicyId, Spi } from '../model/ipsec-sa.ts';
+import { Counters, type DataPlaneCounters } from './counters.ts';
+import { Inbound } from './inbound.ts';
+import { Outbound } from './outbound.ts';
+import type { DataPlaneOutbox } from './outbox.ts';
+import { InboundSa, OutboundSa } from './security-association.ts';
+import { SecurityAssociationDatabase } from './security-association-database.ts';
+import { SecurityPolicyDatabase } from './security-policy-database.ts';
+import { createTransform } from './transform.ts';
+
+const TOO_MANY_SAS = 'too many SAs';
+
+/** What a data plane needs from outside. */
+export interface DataPlaneEnvironment {
+  readonly crypto: PacketCryptoProvider;
+  readonly random: RandomSource;
+}
+
+/**
+ * IPsec over packets, without I/O (RFC 4301): commands and packets go in, packets and events come out through `out`.
+ * Every buffer stays its caller's; what arrives is worked on in place.
+ */
+export class DataPlane {
+  readonly #crypto: PacketCryptoProvider;
+  readonly #associations = new SecurityAssociationDatabase();
+  readonly #policies = new SecurityPolicyDatabase();
+  readonly #counters = new Counters();
+  readonly #outbound: Outbound;
+  readonly #inbound: Inbound;
+  #nextTimeout: Instant = NEVER;
+
+  constructor(environment: DataPlaneEnvironment) {
+    this.#crypto = environment.crypto;
+    this.#outbound = new Outbound(this.#policies, this.#counters, environment.random);
+    this.#inbound = new Inbound(this.#associations, this.#policies, this.#counters);
+  }
+
+  /** Carries out a command of the control plane; one that cannot be is answered with a `refused` event. */
+  handleCommand(now: Instant, command: DataPlaneCommand, out: DataPlaneOutbox): void {
+    switch (command.kind) {
+      case 'reserve-spi':
+        if (!this.#associations.reserve(command.spi, command.protocol))
+          out.event({ kind: 'refused', command: command.kind, spi: command.spi, reason: 'too many SPIs are reserved' });
+        return;
+      case 'add-inbound':
+        this.#addInbound(now, command.sa, out);
+        return;
+      case 'add-outbound':
+        this.#addOutbound(now, command.sa, out);
+        return;
+      case 'use-outbound':
+        this.#useOutbound(now, command.policy, command.spi, out);
+        return;
+      case 'remove':
+        if (command.direction === 'inbound') this.#removeInbound(command.spi);
+        else this.#removeOutbound(command.spi, command.remoteAddress);
+        return;
+      case 'put-policy':
+        this.#policies.put(command.policy);
+        return;
+      case 'delete-policy':
+        this.#outbound.forget(this.#policies.delete(command.id));
+        return;
+      case 'move-path':
+        this.#associations.movePath(command.from, command.to);
+        return;
+      default:
+        unreachable(command);
+    }
+  }
+
+  /**
+   * Protects the inner packet at `buffer[start, end)`, read from `tunnelInterface`, or, without one, from the host's stack.
+   * What lies before `start` and behind `end` is overwritten if it is HEADROOM and TAILROOM octets; else the packet is copied.
+   */
+  handleInnerPacket(
+    now: Instant,
+    tunnelInterface: string | undefined,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    out: DataPlaneOutbox,
+  ): void {
+    this.#outbound.handlePacket(now, tunnelInterface, buffer, start, end, out);
+  }
+
+  /** Opens a UDP payload from port 4500 that was classified as ESP (RFC 3948 §2.1), in place. */
+  handleUdpPacket(now: Instant, path: UdpPath, payload: Uint8Array, out: DataPlaneOutbox): void {
+    this.#inbound.handleUdpPacket(now, path, payload, out);
+  }
+
+  /** Opens a whole IP packet of protocol 50 or 51, in place. */
+  handleIpPacket(now: Instant, packet: Uint8Array, out: DataPlaneOutbox): void {
+    this.#inbound.handleIpPacket(now, packet, out);
+  }
+
+  /** Reports the SAs that age has worn out. */
+  handleTimeout(now: Instant, out: DataPlaneOutbox): void {
+    if (now < this.#nextTimeout) return;
+    for (const sa of this.#associations.inboundSas()) {
+      const limit = sa.usage.checkAge(now);
+      if (limit) out.event({ kind: `${limit}-expired`, direction: 'inbound', spi: sa.spi, policy: sa.policy });
+    }
+    for (const sa of this.#associations.outboundSas()) {
+      const limit = sa.usage.checkAge(now);
+      if (limit) out.event({ kind: `${limit}-expired`, direction: 'outbound', spi: sa.spi, policy: sa.policy });
+    }
+    this.#nextTimeout = this.#associations.nextTimeout();
+  }
+
+  nextTimeout(): Instant {
+    return this.#nextTimeout;
+  }
+
+  /** Totals since the start, as plain data. */
+  counters(): DataPlaneCounters {
+    return this.#counters.snapshot();
+  }
+
+  /** What one SA has carried; an outbound one is named by the peer's SPI, and by its address if several peers chose that SPI. */
+  saCounters(direction: 'inbound' | 'outbound', spi: Spi, remoteAddress?: IpAddress): SaCounters | undefined {
+    const sa = direction === 'inbound' ? this.#associations.inbound(spi) : this.#findOutbound(spi, remoteAddress);
+    return sa && { packets: sa.usage.packets, octets: sa.usage.octets };
+  }
+
+  #addInbound(now: Instant, description: IpsecSa, out: DataPlaneOutbox): void {
+    const transform = createTransform(this.#crypto, description);
+    const sa = transform.ok ? new InboundSa(now, description, transform.value) : undefined;
+    if (!transform.ok || !sa || !this.#associations.addInbound(sa)) {
+      refuse('add-inbound', description, transform.ok ? TOO_MANY_SAS : transform.error, out);
+      return;
+    }
+    this.#nextTimeout = earliest(this.#nextTimeout, sa.usage.nextTimeout);
+    this.#inbound.flushEarly(now, sa.spi, out);
+  }
+
+  #addOutbound(now: Instant, description: IpsecSa, out: DataPlaneOutbox): void {
+    const transform = createTransform(this.#crypto, description);
+    const sa = transform.ok ? new OutboundSa(now, description, transform.value) : undefined;
+    if (!transform.ok || !sa || !this.#associations.addOutbound(sa)) {
+      refuse('add-outbound', description, transform.ok ? TOO_MANY_SAS : transform.error, out);
+      return;
+    }
+    this.#nextTimeout = earliest(this.#nextTimeout, sa.usage.nextTimeout);
+  }
+
+  #useOutbound(now: Instant, policy: PolicyId, spi: Spi, out: DataPlaneOutbox): void {
+    const entry = this.#policies.get(policy);
+    const sa = this.#associations.outbound(spi).find((candidate) => candidate.policy === policy);
+    if (!entry || !sa) {
+      const reason = entry ? 'there is no such outbound SA' : 'there is no such policy';
+      out.event({ kind: 'refused', command: 'use-outbound', spi, reason });
+      return;
+    }
+    entry.outbound = sa;
+    this.#outbound.flush(now, entry, out);
+  }
+
+  #removeInbound(spi: Spi): void {
+    this.#associations.removeInbound(spi);
+    this.#associations.release(spi);
+    this.#inbound.forgetEarly(spi);
+  }
+
+  #removeOutbound(spi: Spi, remoteAddress: IpAddress | undefined): void {
+    const sa = this.#findOutbound(spi, remoteAddress);
+    if (!sa) return;
+    this.#associations.removeOutbound(sa);
+    const entry = this.#policies.get(sa.policy);
+    if (entry?.outbound === sa) entry.outbound = undefined;
+  }
+
+  /** The peer's address may have moved since the SA was made, so it only decides between several. */
+  #findOutbound(spi: Spi, remoteAddress: IpAddress | undefined): OutboundSa | undefined {
+    const candidates = this.#associations.outbound(spi);
+    const named = candidates.find(
+      (sa) => sa.remoteAddress === remoteAddress || sa.udp?.remote.address === remoteAddress,
+    );
+    return named ?? (candidates.length === 1 ? candidates[0] : undefined);
+  }
+}
+
+function refuse(command: 'add-inbound' | 'add-outbound', sa: IpsecSa, reason: string, out: DataPlaneOutbox): void {
+  out.event({ kind: 'refused', command, spi: sa.spi, reason });
+}

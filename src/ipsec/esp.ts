@@ -1,0 +1,147 @@
+// ESP, in place (RFC 4303). A packet on its way out, at buffer[start, end):
+//  1. padding 1, 2, 3 ..., pad length and next header are written behind it (§2.4 to §2.6)
+//  2. SPI, low half of the sequence number and IV are written in front of it (§2.1, §2.2)
+//  3. it is encrypted, then authenticated, the ICV written last (§3.3.2.1); a combined algorithm does both (§3.3.2.2)
+// and on its way in:
+//  4. lengths are checked, then the ICV over header and ciphertext, and only then is it decrypted (§3.4.4.1)
+//  5. padding is checked (§2.4), and what is left is the payload
+
+import type { DropCause } from './counters.ts';
+import { putUint32, uint8At, uint32At } from './octets.ts';
+import type { RandomBlocks } from './random-blocks.ts';
+import type { InboundSa, OutboundSa } from './security-association.ts';
+import type { Transform } from './transform.ts';
+
+const ESP_HEADER_LENGTH = 8;
+const TRAILER_LENGTH = 2;
+const SUBSPACE = 2 ** 32;
+const NO_IV = new Uint8Array(0);
+
+/** Where the payload of an opened packet lies in its buffer. One object serves for all packets of a data plane. */
+export interface OpenedPacket {
+  start: number;
+  end: number;
+  nextHeader: number;
+}
+
+/**
+ * Wraps the payload at `buffer[start, end)` in ESP, in place, under `sequence`, which the caller took from the SA.
+ * Needs `sa.headerLength` octets in front, and up to alignment + 2 + ICV behind. The ESP packet then starts at
+ * `start - sa.headerLength`; the result is where it ends. The buffer stays the caller's.
+ */
+export function protectEsp(
+  sa: OutboundSa,
+  sequence: number,
+  ivs: RandomBlocks,
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+  nextHeader: number,
+): number {
+  const { transform } = sa;
+  const trailerEnd = writeTrailer(transform.alignment, buffer, start, end, nextHeader);
+  const headerStart = start - sa.headerLength;
+  putUint32(buffer, headerStart, sa.spi);
+  putUint32(buffer, headerStart + 4, sequence % SUBSPACE);
+  writeIv(transform, sequence, ivs);
+  buffer.set(transform.iv, headerStart + ESP_HEADER_LENGTH);
+  if (transform.aead) {
+    writeAdditionalData(transform, sa.spi, sequence);
+    transform.aead.seal(transform.iv, transform.additionalData, buffer, start, trailerEnd);
+  } else {
+    transform.cipher?.encrypt(transform.iv, buffer, start, trailerEnd);
+    if (transform.integrity) {
+      if (transform.isExtended) putUint32(transform.suffix, 0, Math.floor(sequence / SUBSPACE));
+      const authenticated = buffer.subarray(headerStart, trailerEnd);
+      transform.integrity.compute(NO_IV, authenticated, transform.suffix, buffer, trailerEnd);
+    }
+  }
+  return trailerEnd + transform.icvLength;
+}
+
+/** The low half of the sequence number in the ESP header that starts at `start`. */
+export function espSequence(buffer: Uint8Array, start: number): number {
+  return uint32At(buffer, start + 4);
+}
+
+/**
+ * Verifies and decrypts the ESP packet at `buffer[start, end)`, in place; `sequence` is the whole, extended one.
+ * On success `opened` says where the payload is; on failure what is in the buffer must not be used.
+ */
+export function openEsp(
+  sa: InboundSa,
+  sequence: number,
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+  opened: OpenedPacket,
+): DropCause | undefined {
+  const { transform } = sa;
+  const payloadStart = start + sa.headerLength;
+  const cipherEnd = end - transform.icvLength;
+  const length = cipherEnd - payloadStart;
+  if (length < TRAILER_LENGTH) return 'truncated';
+  if (length % transform.blockLength !== 0) return 'partial-block';
+  if (transform.ivLength > 0) copyOctets(buffer, start + ESP_HEADER_LENGTH, transform.iv);
+  if (transform.aead) {
+    writeAdditionalData(transform, sa.spi, sequence);
+    if (!transform.aead.open(transform.iv, transform.additionalData, buffer, payloadStart, cipherEnd)) return 'bad-icv';
+  } else {
+    if (transform.integrity) {
+      if (transform.isExtended) putUint32(transform.suffix, 0, Math.floor(sequence / SUBSPACE));
+      const authenticated = buffer.subarray(start, cipherEnd);
+      const icv = buffer.subarray(cipherEnd, end);
+      if (!transform.integrity.verify(NO_IV, authenticated, transform.suffix, icv)) return 'bad-icv';
+    }
+    transform.cipher?.decrypt(transform.iv, buffer, payloadStart, cipherEnd);
+  }
+  return readTrailer(buffer, payloadStart, cipherEnd, opened);
+}
+
+function writeTrailer(alignment: number, buffer: Uint8Array, start: number, end: number, nextHeader: number): number {
+  const excess = (end - start + TRAILER_LENGTH) % alignment;
+  const padLength = excess === 0 ? 0 : alignment - excess;
+  // RFC 4303 §2.4: padding counts 1, 2, 3 ..., so that the receiver can check it.
+  for (let index = 0; index < padLength; index++) buffer[end + index] = index + 1;
+  buffer[end + padLength] = padLength;
+  buffer[end + padLength + 1] = nextHeader;
+  return end + padLength + TRAILER_LENGTH;
+}
+
+function writeIv(transform: Transform, sequence: number, ivs: RandomBlocks): void {
+  if (transform.ivLength === 0) return;
+  if (transform.isIvRandom) {
+    ivs.fill(transform.iv);
+    return;
+  }
+  putUint32(transform.iv, 0, Math.floor(sequence / SUBSPACE));
+  putUint32(transform.iv, 4, sequence % SUBSPACE);
+}
+
+function writeAdditionalData(transform: Transform, spi: number, sequence: number): void {
+  const { additionalData } = transform;
+  putUint32(additionalData, 0, spi);
+  let offset = 4;
+  if (transform.isExtended) {
+    // RFC 4106 §5: the high half stands in its natural place here, unlike in the packet.
+    putUint32(additionalData, offset, Math.floor(sequence / SUBSPACE));
+    offset += 4;
+  }
+  putUint32(additionalData, offset, sequence % SUBSPACE);
+}
+
+function readTrailer(buffer: Uint8Array, start: number, end: number, opened: OpenedPacket): DropCause | undefined {
+  const padLength = uint8At(buffer, end - TRAILER_LENGTH);
+  const payloadEnd = end - TRAILER_LENGTH - padLength;
+  if (payloadEnd < start) return 'bad-padding';
+  for (let index = 0; index < padLength; index++)
+    if (uint8At(buffer, payloadEnd + index) !== index + 1) return 'bad-padding';
+  opened.start = start;
+  opened.end = payloadEnd;
+  opened.nextHeader = uint8At(buffer, end - 1);
+  return undefined;
+}
+
+function copyOctets(from: Uint8Array, offset: number, to: Uint8Array): void {
+  for (let index = 0; index < to.length; index++) to[index] = from[offset + index] ?? 0;
+}

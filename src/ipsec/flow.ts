@@ -1,0 +1,160 @@
+// What the selectors look at in an IP packet (RFC 4301 §4.4.1.1), read into one object that is used again for each packet.
+
+import { uint8At, uint16At, uint32At } from './octets.ts';
+
+export const PROTOCOL_HOP_BY_HOP = 0;
+export const PROTOCOL_ICMP = 1;
+export const PROTOCOL_IPV4 = 4;
+export const PROTOCOL_TCP = 6;
+export const PROTOCOL_UDP = 17;
+export const PROTOCOL_IPV6 = 41;
+export const PROTOCOL_ROUTING = 43;
+export const PROTOCOL_FRAGMENT = 44;
+export const PROTOCOL_ESP = 50;
+export const PROTOCOL_AH = 51;
+export const PROTOCOL_ICMPV6 = 58;
+export const PROTOCOL_NO_NEXT_HEADER = 59;
+export const PROTOCOL_DESTINATION_OPTIONS = 60;
+const PROTOCOL_DCCP = 33;
+const PROTOCOL_SCTP = 132;
+const PROTOCOL_MOBILITY = 135;
+const PROTOCOL_UDP_LITE = 136;
+
+/** The packet does not say: a later fragment, or a protocol without ports. Only a selector for any port matches it (RFC 4301 §7). */
+export const PORT_UNKNOWN = -1;
+
+export const IPV4_HEADER_LENGTH = 20;
+export const IPV6_HEADER_LENGTH = 40;
+/** Longer chains of extension headers serve nobody but an attacker. */
+const EXTENSION_HEADERS_MAX = 8;
+
+/** One IP packet's addresses, protocol and ports, and where its parts lie in the buffer that was read. */
+export class Flow {
+  /** 0 until a packet has been read. */
+  family: 0 | 4 | 6 = 0;
+  /** Four words of source, then four of destination; an IPv4 address is in the first of its four. */
+  readonly addresses = new Uint32Array(8);
+  protocol = 0;
+  /** For ICMP both are type x 256 + code. */
+  sourcePort = PORT_UNKNOWN;
+  destinationPort = PORT_UNKNOWN;
+  start = 0;
+  /** Where the IP packet ends by its own length field; what follows is TFC padding (RFC 4303 §2.7). */
+  end = 0;
+  /** Where the upper-layer header starts, behind IPv6 extension headers. */
+  upperOffset = 0;
+  /** Where a fragment header starts in IPv6; 0 if there is none. */
+  fragmentHeaderOffset = 0;
+  isFragment = false;
+  isLaterFragment = false;
+
+  /** Reads the packet that starts at `start` and must end at `end` or before; `false` if it is not a well-formed IP packet. */
+  read(buffer: Uint8Array, start: number, end: number): boolean {
+    this.start = start;
+    this.sourcePort = PORT_UNKNOWN;
+    this.destinationPort = PORT_UNKNOWN;
+    this.fragmentHeaderOffset = 0;
+    this.isFragment = false;
+    this.isLaterFragment = false;
+    const version = end > start ? uint8At(buffer, start) >>> 4 : 0;
+    const isRead = version === 4 ? this.#readIpv4(buffer, end) : version === 6 && this.#readIpv6(buffer, end);
+    if (!isRead) {
+      this.family = 0;
+      return false;
+    }
+    if (!this.isLaterFragment) this.#readPorts(buffer);
+    return true;
+  }
+
+  /** DSCP and ECN together: the traffic class. */
+  trafficClass(buffer: Uint8Array): number {
+    return this.family === 4 ? uint8At(buffer, this.start + 1) : (uint16At(buffer, this.start) >>> 4) & 0xff;
+  }
+
+  /** Don't Fragment; IPv6 packets are never fragmented on the way. */
+  dontFragment(buffer: Uint8Array): boolean {
+    return this.family === 6 || (uint8At(buffer, this.start + 6) & 0x40) !== 0;
+  }
+
+  #readIpv4(buffer: Uint8Array, end: number): boolean {
+    const start = this.start;
+    if (end - start < IPV4_HEADER_LENGTH) return false;
+    const headerLength = (uint8At(buffer, start) & 0x0f) * 4;
+    const totalLength = uint16At(buffer, start + 2);
+    if (headerLength < IPV4_HEADER_LENGTH || totalLength < headerLength || totalLength > end - start) return false;
+    const fragment = uint16At(buffer, start + 6);
+    this.family = 4;
+    this.isFragment = (fragment & 0x3fff) !== 0;
+    this.isLaterFragment = (fragment & 0x1fff) !== 0;
+    this.addresses[0] = uint32At(buffer, start + 12);
+    this.addresses[4] = uint32At(buffer, start + 16);
+    this.protocol = uint8At(buffer, start + 9);
+    this.upperOffset = start + headerLength;
+    this.end = start + totalLength;
+    return true;
+  }
+
+  #readIpv6(buffer: Uint8Array, end: number): boolean {
+    const start = this.start;
+    if (end - start < IPV6_HEADER_LENGTH) return false;
+    const packetEnd = start + IPV6_HEADER_LENGTH + uint16At(buffer, start + 4);
+    if (packetEnd > end) return false;
+    this.family = 6;
+    this.end = packetEnd;
+    for (let word = 0; word < 8; word++) this.addresses[word] = uint32At(buffer, start + 8 + word * 4);
+    let next = uint8At(buffer, start + 6);
+    let offset = start + IPV6_HEADER_LENGTH;
+    for (let count = 0; isExtensionHeader(next) && !this.isLaterFragment; count++) {
+      if (count === EXTENSION_HEADERS_MAX || packetEnd - offset < 8) return false;
+      if (next === PROTOCOL_FRAGMENT) {
+        const fragment = uint16At(buffer, offset + 2);
+        this.fragmentHeaderOffset = offset;
+        this.isFragment = (fragment & 0xfff9) !== 0;
+        this.isLaterFragment = (fragment & 0xfff8) !== 0;
+      }
+      const length = next === PROTOCOL_FRAGMENT ? 8 : (uint8At(buffer, offset + 1) + 1) * 8;
+      next = uint8At(buffer, offset);
+      offset += length;
+      if (offset > packetEnd) return false;
+    }
+    this.protocol = next;
+    this.upperOffset = offset;
+    return true;
+  }
+
+  #readPorts(buffer: Uint8Array): void {
+    const offset = this.upperOffset;
+    const length = this.end - offset;
+    switch (this.protocol) {
+      case PROTOCOL_TCP:
+      case PROTOCOL_UDP:
+      case PROTOCOL_DCCP:
+      case PROTOCOL_SCTP:
+      case PROTOCOL_UDP_LITE:
+        if (length < 4) return;
+        this.sourcePort = uint16At(buffer, offset);
+        this.destinationPort = uint16At(buffer, offset + 2);
+        return;
+      case PROTOCOL_ICMP:
+      case PROTOCOL_ICMPV6:
+        if (length < 2) return;
+        this.sourcePort = this.destinationPort = uint16At(buffer, offset);
+        return;
+      case PROTOCOL_MOBILITY:
+        // RFC 4301 §4.4.1.1: the Mobility Header type stands in the upper eight bits.
+        if (length < 3) return;
+        this.sourcePort = this.destinationPort = uint8At(buffer, offset + 2) << 8;
+        return;
+      default:
+    }
+  }
+}
+
+export function isExtensionHeader(protocol: number): boolean {
+  return (
+    protocol === PROTOCOL_HOP_BY_HOP ||
+    protocol === PROTOCOL_ROUTING ||
+    protocol === PROTOCOL_FRAGMENT ||
+    protocol === PROTOCOL_DESTINATION_OPTIONS
+  );
+}

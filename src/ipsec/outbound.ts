@@ -1,0 +1,209 @@
+// The life of a packet on its way out, top to bottom (RFC 4301 §5.1, RFC 4303 §3.3):
+//  1. read what selectors look at; what is no IP packet is dropped
+//  2. find the policy: by the tunnel interface it was routed into, then by selectors; without one it is dropped (fail closed)
+//  3. find the policy's SA; without one the packet waits, and an `acquire` asks for it
+//  4. clamp TCP's maximum segment size
+//  5. too big: fragment it, or tell its sender (RFC 4301 §8)
+//  6. make room around it: only a caller without headroom costs a copy
+//  7. take a sequence number, wrap it in ESP or AH in place
+//  8. outer IP header, or none where UDP carries it; transmit
+//  9. count it, and report limits and liveness
+
+import type { RandomSource } from '../lib/random.ts';
+import { after, type Instant, milliseconds } from '../lib/time.ts';
+import type { Counters, DropCause } from './counters.ts';
+import { protectEsp } from './esp.ts';
+import { Flow, PROTOCOL_IPV4, PROTOCOL_IPV6 } from './flow.ts';
+import { fragmentPacket } from './fragmentation.ts';
+import { IcmpErrors } from './icmp-errors.ts';
+import type { DataPlaneOutbox } from './outbox.ts';
+import { HEADROOM, PACKET_LENGTH_MAX, TAILROOM } from './packet-room.ts';
+import { RandomBlocks } from './random-blocks.ts';
+import type { OutboundSa } from './security-association.ts';
+import type { PolicyEntry, SecurityPolicyDatabase } from './security-policy-database.ts';
+import { clampTcpMss } from './tcp-mss.ts';
+import { WaitingPackets } from './waiting-packets.ts';
+
+const ACQUIRE_INTERVAL = milliseconds(1000);
+const IPV6_MTU_MIN = 1280;
+
+/** Protects what leaves. Owned by one data plane; keeps no packet but those that wait for an SA. */
+export class Outbound {
+  readonly #policies: SecurityPolicyDatabase;
+  readonly #counters: Counters;
+  readonly #ivs: RandomBlocks;
+  readonly #icmp = new IcmpErrors();
+  readonly #waiting: WaitingPackets;
+  readonly #flow = new Flow();
+  /** For packets that came without room around them, and for fragments. */
+  readonly #scratch = new Uint8Array(HEADROOM + PACKET_LENGTH_MAX + TAILROOM);
+  #identification: number;
+
+  constructor(policies: SecurityPolicyDatabase, counters: Counters, random: RandomSource) {
+    this.#policies = policies;
+    this.#counters = counters;
+    this.#ivs = new RandomBlocks(random);
+    this.#waiting = new WaitingPackets(counters);
+    const start = random.bytes(2);
+    this.#identification = ((start[0] ?? 0) << 8) | (start[1] ?? 0);
+  }
+
+  /** Takes the inner packet at `buffer[start, end)`, and the room around it, which it overwrites. */
+  handlePacket(
+    now: Instant,
+    tunnelInterface: string | undefined,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    out: DataPlaneOutbox,
+  ): void {
+    const cause = this.#process(now, tunnelInterface, buffer, start, end, out);
+    if (cause !== undefined) this.#counters.drop(cause);
+  }
+
+  /** Sends what waited for this policy's SA; called once it has one. */
+  flush(now: Instant, entry: PolicyEntry, out: DataPlaneOutbox): void {
+    for (const packet of this.#waiting.take(now, entry.policy.id))
+      this.handlePacket(now, entry.policy.tunnelInterface, packet, HEADROOM, packet.length - TAILROOM, out);
+  }
+
+  /** Drops what waits for a policy that is gone. */
+  forget(entry: PolicyEntry | undefined): void {
+    if (entry) this.#waiting.forget(entry.policy.id);
+  }
+
+  /** Steps 1 to 3; a cause says why the packet is dropped. */
+  #process(
+    now: Instant,
+    tunnelInterface: string | undefined,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    out: DataPlaneOutbox,
+  ): DropCause | undefined {
+    const flow = this.#flow;
+    if (!flow.read(buffer, start, end)) return 'malformed-inner';
+    const entry = this.#policies.lookup(tunnelInterface, flow);
+    if (!entry) return 'outside-selectors';
+    if (entry.policy.action === 'discard') return 'discard-policy';
+    if (entry.policy.action === 'bypass') {
+      this.#counters.countBypass();
+      out.deliver(undefined, buffer.subarray(start, flow.end));
+      return undefined;
+    }
+    const sa = entry.outbound;
+    if (sa && !sa.usage.isHardExpired) return this.#fit(now, entry, sa, buffer, out);
+    this.#waiting.add(now, entry.policy.id, buffer, start, flow.end);
+    if (now >= entry.acquireDueAt) {
+      entry.acquireDueAt = after(now, ACQUIRE_INTERVAL);
+      out.event({ kind: 'acquire', policy: entry.policy.id });
+    }
+    return undefined;
+  }
+
+  /** Steps 4 and 5, for the packet in `#flow`. */
+  #fit(
+    now: Instant,
+    entry: PolicyEntry,
+    sa: OutboundSa,
+    buffer: Uint8Array,
+    out: DataPlaneOutbox,
+  ): DropCause | undefined {
+    const flow = this.#flow;
+    const { policy } = entry;
+    // The SA may cover less than its policy: its peer would drop the rest (RFC 4301 §5.2).
+    if (!sa.selectors.matches(flow, 'outbound')) return 'outside-selectors';
+    if (policy.tcpMss !== undefined) clampTcpMss(buffer, flow, policy.tcpMss);
+    const length = flow.end - flow.start;
+    const tunnelMtu = policy.mtu ?? PACKET_LENGTH_MAX;
+    const limit = Math.min(tunnelMtu, sa.innerMtu);
+    if (length <= limit) return this.#protect(now, entry, sa, buffer, flow.start, flow.end, out);
+    const mayFragmentInner = sa.mode === 'tunnel' && flow.family === 4 && !flow.dontFragment(buffer);
+    if (mayFragmentInner) return this.#sendFragments(now, entry, sa, buffer, limit, out);
+    // What is wrapped may be fragmented too: where the operator lets us, and where IPv6 promises its sender 1280 octets.
+    const isPromised = flow.family === 6 && length <= IPV6_MTU_MIN;
+    const isAllowed = policy.dfBit === 'clear' || (sa.mode === 'transport' && !flow.dontFragment(buffer));
+    if (isPromised || (length <= tunnelMtu && isAllowed))
+      return this.#protect(now, entry, sa, buffer, flow.start, flow.end, out);
+    this.#icmp.sendTooBig(now, policy.tunnelInterface, buffer, flow, limit, out);
+    return 'exceeds-mtu';
+  }
+
+  /** Fragmentation before protection: the receiver of the tunnel then has nothing to reassemble (RFC 4301 §8.2.1). */
+  #sendFragments(
+    now: Instant,
+    entry: PolicyEntry,
+    sa: OutboundSa,
+    buffer: Uint8Array,
+    limit: number,
+    out: DataPlaneOutbox,
+  ): DropCause | undefined {
+    const { start, end } = this.#flow;
+    const isFragmented = fragmentPacket(buffer, start, end, limit, this.#scratch, HEADROOM, (fragmentEnd) => {
+      const cause = this.#protect(now, entry, sa, this.#scratch, HEADROOM, fragmentEnd, out);
+      if (cause !== undefined) this.#counters.drop(cause);
+    });
+    return isFragmented ? undefined : 'exceeds-mtu';
+  }
+
+  /** Steps 6 to 9: one packet that may leave as it is. */
+  #protect(
+    now: Instant,
+    entry: PolicyEntry,
+    sa: OutboundSa,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    out: DataPlaneOutbox,
+  ): DropCause | undefined {
+    if (start < HEADROOM || buffer.length - end < TAILROOM) {
+      this.#scratch.set(buffer.subarray(start, end), HEADROOM);
+      end = HEADROOM + (end - start);
+      start = HEADROOM;
+      buffer = this.#scratch;
+    }
+    const sequence = sa.nextSequence();
+    if (sequence === undefined) return this.#exhaust(sa, out);
+    const length = end - start;
+    const cause = this.#wrap(entry, sa, sequence, buffer, start, end, out);
+    if (cause !== undefined) return cause;
+    this.#counters.countProtected(sa.protocol, length);
+    const limit = sa.usage.count(length);
+    if (limit !== undefined)
+      out.event({ kind: `${limit}-expired`, direction: 'outbound', spi: sa.spi, policy: sa.policy });
+    if (sa.usage.isTrafficEventDue(now)) out.event({ kind: 'outbound-traffic', spi: sa.spi, policy: sa.policy });
+    return undefined;
+  }
+
+  #wrap(
+    entry: PolicyEntry,
+    sa: OutboundSa,
+    sequence: number,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    out: DataPlaneOutbox,
+  ): DropCause | undefined {
+    const isIpv4 = (buffer[start] ?? 0) >>> 4 === 4;
+    const trafficClass = this.#flow.trafficClass(buffer);
+    const dontFragment = entry.policy.dfBit === 'copy' ? this.#flow.dontFragment(buffer) : entry.policy.dfBit === 'set';
+    const wrappedEnd = protectEsp(sa, sequence, this.#ivs, buffer, start, end, isIpv4 ? PROTOCOL_IPV4 : PROTOCOL_IPV6);
+    const espStart = start - sa.headerLength;
+    if (sa.udp) {
+      out.transmitUdp(sa.udp, buffer.subarray(espStart, wrappedEnd));
+      return undefined;
+    }
+    const outerStart = espStart - sa.outer.length;
+    if (wrappedEnd - outerStart > PACKET_LENGTH_MAX) return 'exceeds-mtu';
+    this.#identification = (this.#identification + 1) & 0xffff;
+    sa.outer.write(buffer, outerStart, wrappedEnd, trafficClass, dontFragment, this.#identification);
+    out.transmitIp(sa.localAddress, sa.remoteAddress, buffer.subarray(outerStart, wrappedEnd));
+    return undefined;
+  }
+
+  /** RFC 4303 §3.3.3: the counter must not wrap, so this SA is over; that is an auditable event. */
+  #exhaust(sa: OutboundSa, out: DataPlaneOutbox): DropCause {
+    if (sa.usage.end()) out.event({ kind: 'hard-expired', direction: 'outbound', spi: sa.spi, policy: sa.policy });
+    return 'sequence-exhausted';
+  }
+}

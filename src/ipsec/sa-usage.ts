@@ -1,0 +1,107 @@
+import { after, type Instant, milliseconds, NEVER, seconds, toMilliseconds } from '../lib/time.ts';
+import type { SaLifetime } from '../model/ipsec-sa.ts';
+
+const KILOBYTE = 1024; // RFC 2407 §4.5: lifetimes in kilobytes are of 1024 octets
+const EVENT_INTERVAL = milliseconds(1000);
+
+/** Which limit was reached: `soft` asks for a rekey, `hard` ends the SA. */
+export type LifetimeLimit = 'soft' | 'hard';
+
+/** What an SA has carried, and when that, or its age, wears it out (RFC 4301 §4.4.2.1). */
+export class SaUsage {
+  packets = 0;
+  /** Octets of inner packets. */
+  octets = 0;
+  readonly #lifetime: SaLifetime;
+  readonly #softAt: Instant;
+  readonly #hardAt: Instant;
+  #isSoftExpired = false;
+  #isHardExpired = false;
+  #nextPackets: number;
+  #nextOctets: number;
+  #trafficEventDueAt: Instant;
+  #pathEventDueAt: Instant;
+
+  constructor(now: Instant, lifetime: SaLifetime) {
+    this.#lifetime = lifetime;
+    this.#softAt = instantAfter(now, lifetime.softSeconds);
+    this.#hardAt = instantAfter(now, lifetime.hardSeconds);
+    this.#nextPackets = Math.min(limitOf(lifetime.softPackets), limitOf(lifetime.hardPackets));
+    this.#nextOctets = Math.min(limitOf(lifetime.softKilobytes), limitOf(lifetime.hardKilobytes)) * KILOBYTE;
+    this.#trafficEventDueAt = now;
+    this.#pathEventDueAt = now;
+  }
+
+  get isHardExpired(): boolean {
+    return this.#isHardExpired;
+  }
+
+  /** When age will next reach a limit. */
+  get nextTimeout(): Instant {
+    if (this.#isHardExpired) return NEVER;
+    return this.#isSoftExpired || this.#hardAt <= this.#softAt ? this.#hardAt : this.#softAt;
+  }
+
+  /** Counts one packet; says so when a limit is reached, once for each. */
+  count(octets: number): LifetimeLimit | undefined {
+    this.packets += 1;
+    this.octets += octets;
+    if (this.packets < this.#nextPackets && this.octets < this.#nextOctets) return undefined;
+    return this.#reachVolumeLimit();
+  }
+
+  /** Ends the SA before its time, as a sequence number counter that is used up does; `false` if it had ended already. */
+  end(): boolean {
+    return this.#expire('hard') !== undefined;
+  }
+
+  /** Whether age has reached a limit that was not reported yet. */
+  checkAge(now: Instant): LifetimeLimit | undefined {
+    if (now >= this.#hardAt) return this.#expire('hard');
+    if (now >= this.#softAt) return this.#expire('soft');
+    return undefined;
+  }
+
+  /** Whether a traffic event is due; at most one a second. */
+  isTrafficEventDue(now: Instant): boolean {
+    if (now < this.#trafficEventDueAt) return false;
+    this.#trafficEventDueAt = after(now, EVENT_INTERVAL);
+    return true;
+  }
+
+  /** Whether a moved path may be reported; at most once a second, while the control plane thinks about it. */
+  isPathEventDue(now: Instant): boolean {
+    if (now < this.#pathEventDueAt) return false;
+    this.#pathEventDueAt = after(now, EVENT_INTERVAL);
+    return true;
+  }
+
+  #reachVolumeLimit(): LifetimeLimit | undefined {
+    const { softPackets, hardPackets, softKilobytes, hardKilobytes } = this.#lifetime;
+    const isHard = this.packets >= limitOf(hardPackets) || this.octets >= limitOf(hardKilobytes) * KILOBYTE;
+    if (isHard) return this.#expire('hard');
+    const isSoft = this.packets >= limitOf(softPackets) || this.octets >= limitOf(softKilobytes) * KILOBYTE;
+    this.#nextPackets = limitOf(hardPackets);
+    this.#nextOctets = limitOf(hardKilobytes) * KILOBYTE;
+    return isSoft ? this.#expire('soft') : undefined;
+  }
+
+  #expire(limit: LifetimeLimit): LifetimeLimit | undefined {
+    if (limit === 'soft') {
+      if (this.#isSoftExpired || this.#isHardExpired) return undefined;
+      this.#isSoftExpired = true;
+      return 'soft';
+    }
+    if (this.#isHardExpired) return undefined;
+    this.#isHardExpired = true;
+    return 'hard';
+  }
+}
+
+function limitOf(value: number | undefined): number {
+  return value ?? Number.POSITIVE_INFINITY;
+}
+
+function instantAfter(now: Instant, duration: number | undefined): Instant {
+  return duration === undefined ? NEVER : after(now, toMilliseconds(seconds(duration)));
+}

@@ -1,0 +1,70 @@
+import { type AddressFamily, addressFamily, addressOctets, type IpAddress } from '../model/address.ts';
+import { ANY_PORT, ANY_PROTOCOL, type SelectorPair, type TrafficSelector } from '../model/traffic-selector.ts';
+import { type Flow, PORT_UNKNOWN } from './flow.ts';
+import { uint32At } from './octets.ts';
+
+/** Which way a packet goes: outbound ones come from the local side of a selector pair. */
+export type Direction = 'outbound' | 'inbound';
+
+/** A selector pair ready to be compared with packets, without an allocation for each (RFC 4301 §4.4.1.1). */
+export class SelectorMatcher {
+  readonly family: AddressFamily;
+  readonly local: SideMatcher;
+  readonly remote: SideMatcher;
+  readonly protocol: number;
+
+  constructor(selectors: SelectorPair) {
+    this.family = addressFamily(selectors.local.addresses.first);
+    this.local = new SideMatcher(selectors.local);
+    this.remote = new SideMatcher(selectors.remote);
+    // IKEv1 names the protocol on both sides; if only one side does, that one counts.
+    this.protocol = selectors.local.protocol === ANY_PROTOCOL ? selectors.remote.protocol : selectors.local.protocol;
+  }
+
+  /** Whether the packet in `flow` is one that this pair covers. */
+  matches(flow: Flow, direction: Direction): boolean {
+    if (flow.family !== this.family) return false;
+    if (this.protocol !== ANY_PROTOCOL && this.protocol !== flow.protocol) return false;
+    return direction === 'outbound'
+      ? this.local.contains(flow, 0, flow.sourcePort) && this.remote.contains(flow, 4, flow.destinationPort)
+      : this.local.contains(flow, 4, flow.destinationPort) && this.remote.contains(flow, 0, flow.sourcePort);
+  }
+}
+
+/** One side of a pair. */
+export class SideMatcher {
+  readonly first: Uint32Array;
+  readonly last: Uint32Array;
+  readonly firstPort: number;
+  readonly lastPort: number;
+  readonly isAnyPort: boolean;
+
+  constructor(selector: TrafficSelector) {
+    this.first = addressWords(selector.addresses.first);
+    this.last = addressWords(selector.addresses.last);
+    this.firstPort = selector.ports.first;
+    this.lastPort = selector.ports.last;
+    this.isAnyPort = this.firstPort === ANY_PORT.first && this.lastPort === ANY_PORT.last;
+  }
+
+  /** `word` says which address of the flow is meant: 0 the source, 4 the destination. */
+  contains(flow: Flow, word: number, port: number): boolean {
+    if (!this.isAnyPort && (port === PORT_UNKNOWN || port < this.firstPort || port > this.lastPort)) return false;
+    return compareWords(flow.addresses, word, this.first) >= 0 && compareWords(flow.addresses, word, this.last) <= 0;
+  }
+}
+
+/** An address as one or four words, most significant first. */
+export function addressWords(value: IpAddress): Uint32Array {
+  const octets = addressOctets(value);
+  return Uint32Array.from({ length: octets.length / 4 }, (_, index) => uint32At(octets, index * 4));
+}
+
+/** Orders the address at `addresses[offset]` and the one that `bound` holds; as many words as `bound` has. */
+export function compareWords(addresses: Uint32Array, offset: number, bound: Uint32Array): number {
+  for (let index = 0; index < bound.length; index++) {
+    const difference = (addresses[offset + index] ?? 0) - (bound[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
