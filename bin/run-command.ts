@@ -1,0 +1,95 @@
+// `sallyport run`: the gateway in the foreground. Starts with a configuration that has no error, or not at all; ends on Ctrl-C or
+// SIGTERM, having told the peers and removed what it made.
+
+import { formatLogJson, formatLogText, type LogLevel, type LogRecord } from '../src/host/log.ts';
+import { type RunningGateway, startHost } from '../src/host/run.ts';
+import { ControlServer } from '../src/management/control-server.ts';
+import { readConfigurationFile } from './configuration-file.ts';
+import { gatewayViewOf } from './gateway-view.ts';
+import { parseArguments, UsageError } from './usage-error.ts';
+
+/** Where a gateway listens for its operator unless told otherwise. */
+export const CONTROL_PATH_DEFAULT = '/run/sallyport/control';
+
+const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warning', 'error'];
+
+/** Resolves with the exit status once the gateway has stopped. */
+export async function runCommand(words: readonly string[]): Promise<number> {
+  const { values } = parseArguments({
+    args: [...words],
+    options: {
+      config: { type: 'string', short: 'c' },
+      'interface-map': { type: 'string', multiple: true },
+      'log-format': { type: 'string', default: 'text' },
+      'log-level': { type: 'string', default: 'info' },
+      control: { type: 'string', default: CONTROL_PATH_DEFAULT },
+    },
+  });
+  if (values.config === undefined) throw new UsageError('-c FILE is required: the configuration');
+  const log = logWriter(values['log-format'], values['log-level']);
+  const interfaceMap = parseInterfaceMap(values['interface-map'] ?? []);
+
+  const { loaded, report } = readConfigurationFile(values.config);
+  for (const line of report) process.stderr.write(`${values.config}: ${line}\n`);
+  if (loaded.config === undefined) throw new Error(`${values.config} has errors; nothing was started`);
+  for (const { path, line } of loaded.ignored)
+    log({
+      level: 'info',
+      topic: 'host',
+      event: 'ignored',
+      message: `line ${line}: [${path}] is kept, not acted on`,
+      fields: {},
+    });
+
+  return await runUntilSignal(loaded.config, interfaceMap, values.control, log);
+}
+
+async function runUntilSignal(
+  config: Parameters<typeof startHost>[0]['config'],
+  interfaceMap: Readonly<Record<string, string>>,
+  controlPath: string,
+  log: (record: LogRecord) => void,
+): Promise<number> {
+  let control: ControlServer | undefined;
+  let fail: (error: unknown) => void = () => {};
+  const failed = new Promise<number>((resolve) => {
+    fail = () => resolve(1);
+  });
+  const signalled = new Promise<number>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(0));
+  });
+  const running: RunningGateway = await startHost({
+    config,
+    interfaceMap,
+    onEvent: (event) => control?.publish(event),
+    log,
+    onFailure: (error) => fail(error),
+  });
+  try {
+    control = await ControlServer.listen(controlPath, gatewayViewOf(running));
+    return await Promise.race([signalled, failed]);
+  } finally {
+    await control?.close();
+    await running.stop();
+  }
+}
+
+function parseInterfaceMap(entries: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    entries.map((entry) => {
+      const [junos, linux, ...more] = entry.split('=');
+      if (!junos || !linux || more.length > 0) throw new UsageError(`--interface-map ${entry}: write ge-0/0/0=eth0`);
+      return [junos, linux];
+    }),
+  );
+}
+
+function logWriter(format: string, level: string): (record: LogRecord) => void {
+  if (format !== 'text' && format !== 'json') throw new UsageError(`--log-format ${format}: text or json`);
+  const least = LEVELS.map(String).indexOf(level);
+  if (least < 0) throw new UsageError(`--log-level ${level}: ${LEVELS.join(', ')}`);
+  const render = format === 'json' ? formatLogJson : formatLogText;
+  return (record) => {
+    if (LEVELS.indexOf(record.level) >= least) process.stdout.write(`${render(new Date(), record)}\n`);
+  };
+}
