@@ -1,6 +1,6 @@
-import { createInterface, type Interface } from 'node:readline';
-import { type Readable, Writable } from 'node:stream';
+import { Writable } from 'node:stream';
 import type { EchoReport } from './echo.ts';
+import { LineReader } from './line-reader.ts';
 import type { Namespaces } from './namespaces.ts';
 import { BRANCH_HOST, LANS, WAN } from './topology.ts';
 import type { TransferReport } from './transfer.ts';
@@ -36,8 +36,8 @@ export async function transferToBranch(
   const receiver = namespaces.spawn('branch-lan', process.execPath, [program, 'receive', BRANCH_HOST, port], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const lines = linesOf(receiver.stdout);
-  if ((await nextLine(lines, 10_000)) !== 'ready') throw new Error('the receiver of the transfer did not start');
+  const lines = new LineReader(receiver.stdout);
+  if ((await lines.next(10_000)) !== 'ready') throw new Error('the receiver of the transfer did not start');
   const sender = await namespaces.runAsync(
     'main-lan',
     process.execPath,
@@ -48,7 +48,7 @@ export async function transferToBranch(
     receiver.kill('SIGKILL');
     throw new Error(`the transfer failed: ${sender.stderr.trim() || 'it did not end'}`);
   }
-  const report = await nextLine(lines, 20_000);
+  const report = await lines.next(20_000);
   receiver.kill('SIGKILL');
   if (report === undefined) throw new Error('the receiver of the transfer never saw its end');
   return JSON.parse(report);
@@ -56,10 +56,10 @@ export async function transferToBranch(
 
 /** Watches the wire between the gateways; `read` says what passed since it was last asked. */
 export class WireTap {
-  readonly #lines: Interface;
+  readonly #lines: LineReader;
   readonly #input: Writable;
 
-  private constructor(lines: Interface, input: Writable) {
+  private constructor(lines: LineReader, input: Writable) {
     this.#lines = lines;
     this.#input = input;
   }
@@ -68,13 +68,13 @@ export class WireTap {
     const child = namespaces.spawn('main-gw', process.execPath, [programs('wire-tap'), WAN, ...LANS], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
-    const tap = new WireTap(linesOf(child.stdout), child.stdin ?? new Writable());
-    if ((await nextLine(tap.#lines, 10_000)) !== 'ready') throw new Error('the wire tap did not start');
+    const tap = new WireTap(new LineReader(child.stdout), child.stdin ?? new Writable());
+    if ((await tap.#lines.next(10_000)) !== 'ready') throw new Error('the wire tap did not start');
     return tap;
   }
 
   async read(): Promise<TapReport> {
-    const report = nextLine(this.#lines, 10_000);
+    const report = this.#lines.next(10_000);
     this.#input.write('\n');
     const line = await report;
     if (line === undefined) throw new Error('the wire tap has ended');
@@ -84,24 +84,4 @@ export class WireTap {
   close(): void {
     this.#input.end();
   }
-}
-
-function linesOf(stream: Readable | null): Interface {
-  if (!stream) throw new Error('the program has no output to read');
-  return createInterface({ input: stream });
-}
-
-function nextLine(lines: Interface, timeoutMilliseconds: number): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => finish(undefined), timeoutMilliseconds);
-    const finish = (line: string | undefined): void => {
-      clearTimeout(timer);
-      lines.off('line', finish);
-      lines.off('close', onClose);
-      resolve(line);
-    };
-    const onClose = (): void => finish(undefined);
-    lines.once('line', finish);
-    lines.once('close', onClose);
-  });
 }
