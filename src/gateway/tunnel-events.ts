@@ -71,7 +71,7 @@ export class TunnelEvents {
 }
 
 /** Junos' line for an event, or `undefined` for one that has none. */
-export function tunnelEventText(event: IkeEvent): string | undefined {
+function tunnelEventText(event: IkeEvent): string | undefined {
   switch (event.kind) {
     case 'ike-sa-established':
       return `IKE SA ${event.isRekey ? 'rekey' : 'negotiation'} successfully completed`;

@@ -31,7 +31,7 @@ export interface SimulationOptions {
   onEvent?(atSeconds: number, office: Office, event: IkeEvent): void;
 }
 
-export const SIMULATION_SECONDS_DEFAULT = seconds(180);
+const SIMULATION_SECONDS_DEFAULT = seconds(180);
 const LOSS_MAX_DEFAULT = 0.3;
 const CALM_SECONDS_DEFAULT = seconds(400);
 /** Six messages, three more, and the computations in between, over a calm network. */
