@@ -19,7 +19,7 @@ import { type PolicyTable, reconcilePolicies } from './reconcile.ts';
 import { type TunnelEvent, TunnelEvents } from './tunnel-events.ts';
 
 /** IKE's own port (RFC 2408 §2.5.1): no marker, nothing but IKE. */
-export const IKE_PORT = 500;
+const IKE_PORT = 500;
 /** The port that IKE moves to when there is a NAT, and shares with ESP (RFC 3948 §2). */
 export const NAT_TRAVERSAL_PORT = 4500;
 

@@ -5,7 +5,7 @@ import type { SimulationCrypto } from './simulated-host.ts';
 import { runSimulation, type SimulationOptions } from './simulation.ts';
 import { renderReport } from './simulation-report.ts';
 
-export const SIMULATE_USAGE = `usage: sallyport simulate --seed N [--seconds S] [--loss P] [--seeds COUNT] [--json] [--trace]
+const SIMULATE_USAGE = `usage: sallyport simulate --seed N [--seconds S] [--loss P] [--seeds COUNT] [--json] [--trace]
   --seed N       the run to make, 0 to 4294967295
   --seconds S    virtual seconds with faults (default 180); a calm in which the tunnel must recover follows
   --loss P       packets lost at most, in percent (default 30)

@@ -53,7 +53,7 @@ export function renderReport(report: SimulationReport): string {
 }
 
 /** The command that runs the same simulation again. */
-export function replayCommand(report: SimulationReport): string {
+function replayCommand(report: SimulationReport): string {
   return `sallyport simulate --seed ${report.seed} --seconds ${report.faultsUntilSeconds}`;
 }
 

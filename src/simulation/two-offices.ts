@@ -65,7 +65,7 @@ export function officeAddresses(office: Office, isBranchBehindNat: boolean): Off
 }
 
 /** The LAN of a selector: the whole one, or one /24 of it for each of several selectors. */
-export function selectorLan(office: Office, index: number, selectorCount: number): Prefix {
+function selectorLan(office: Office, index: number, selectorCount: number): Prefix {
   const third = office === 'main' ? 1 : 2;
   return selectorCount === 1 ? prefix(`10.${third}.0.0/16`) : prefix(`10.${third}.${index}.0/24`);
 }
