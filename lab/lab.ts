@@ -7,7 +7,7 @@ import { renderLadder } from '../src/diagnosis/ladder.ts';
 import type { EchoReport } from './echo.ts';
 import { GatewayProcess } from './gateway-process.ts';
 import { type Namespaces, removeStaleNamespaces } from './namespaces.ts';
-import { type ProgramPath, pingBranch, transferToBranch, WireTap } from './offices.ts';
+import { type ProgramPath, ping, TO_BRANCH, transfer, WireTap } from './offices.ts';
 import { countDatagrams, type LabReport, negotiationOf, whyFailed } from './report.ts';
 import { buildTwoOffices } from './topology.ts';
 
@@ -50,20 +50,20 @@ export class Lab {
     this.#tap = await WireTap.start(this.#namespaces, programs);
     say('two gateways run; a ping from the main office to the branch asks for the tunnel\n\n');
 
-    const ping = await pingBranch(this.#namespaces, programs, PING_COUNT, 200, 3000);
+    const echo = await ping(this.#namespaces, programs, TO_BRANCH, { count: PING_COUNT, interval: 200, wait: 3000 });
     const messages = negotiationOf(this.#main.events);
     say(`${renderLadder(messages)}\n`);
     say(await this.#tables());
-    say(`${describePing(ping)}\n`);
-    const throughputBitsPerSecond = ping.received > 0 ? await this.#transfer() : 0;
+    say(`${describePing(echo)}\n`);
+    const throughputBitsPerSecond = echo.received > 0 ? await this.#transfer() : 0;
     const wire = await this.#tap.read();
     say(`on the wire between the gateways: ${wire.esp + wire['esp-in-udp']} ESP packets, ${wire.cleartext} in clear\n`);
     const heldDown = await this.#holdDown();
 
     const measured: LabReport = {
-      tunnel: ping.received > 0 ? 'up' : 'down',
+      tunnel: echo.received > 0 ? 'up' : 'down',
       ...countDatagrams(messages),
-      ping: { sent: ping.sent, received: ping.received },
+      ping: { sent: echo.sent, received: echo.received },
       throughputBitsPerSecond,
       wire: { esp: wire.esp + wire['esp-in-udp'], cleartext: wire.cleartext },
       heldDown,
@@ -105,9 +105,10 @@ export class Lab {
   }
 
   async #transfer(): Promise<number> {
-    const { octets, milliseconds } = await transferToBranch(
+    const { octets, milliseconds } = await transfer(
       this.#namespaces,
       this.#options.programs,
+      TO_BRANCH,
       TRANSFER_MILLISECONDS,
     );
     const rate = milliseconds > 0 ? Math.round((octets * 8000) / milliseconds) : 0;
@@ -124,7 +125,7 @@ export class Lab {
     try {
       await this.#main?.clear();
       await this.#tap?.read();
-      const { received } = await pingBranch(this.#namespaces, programs, 3, 200, 500);
+      const { received } = await ping(this.#namespaces, programs, TO_BRANCH, { count: 3, interval: 200, wait: 500 });
       const cleartext = (await this.#tap?.read())?.cleartext ?? 0;
       say(
         `with the branch held and the SAs cleared: ${received} of 3 pings came back, ${cleartext} packets left in clear\n`,

@@ -11,47 +11,57 @@ export type ProgramPath = (name: 'echo' | 'transfer' | 'wire-tap') => string;
 
 const TRANSFER_PORT = 5001;
 
-/** Sends echo requests from the main office's host to the branch office's; times in milliseconds. */
-export async function pingBranch(
+/** From which namespace to which, and the address of a host there. */
+export interface Journey {
+  readonly from: string;
+  readonly to: string;
+  readonly address: string;
+}
+
+/** The lab's own: from the main office's host to the branch office's. */
+export const TO_BRANCH: Journey = { from: 'main-lan', to: 'branch-lan', address: BRANCH_HOST };
+
+/** Sends echo requests; times in milliseconds. */
+export async function ping(
   namespaces: Namespaces,
   programs: ProgramPath,
-  count: number,
-  interval: number,
-  wait: number,
+  journey: Journey,
+  { count, interval, wait }: { readonly count: number; readonly interval: number; readonly wait: number },
 ): Promise<EchoReport> {
-  const args = [programs('echo'), BRANCH_HOST, String(count), String(interval), String(wait)];
-  const done = await namespaces.runAsync('main-lan', process.execPath, args);
+  const args = [programs('echo'), journey.address, String(count), String(interval), String(wait)];
+  const done = await namespaces.runAsync(journey.from, process.execPath, args);
   if (done.status !== 0) throw new Error(`the ping could not run: ${done.stderr}`);
   return JSON.parse(done.stdout);
 }
 
-/** Sends TCP from the main office's host to the branch office's for so long; what arrived. */
-export async function transferToBranch(
+/** Sends TCP for so long; what arrived. */
+export async function transfer(
   namespaces: Namespaces,
   programs: ProgramPath,
+  journey: Journey,
   milliseconds: number,
 ): Promise<TransferReport> {
   const program = programs('transfer');
   const port = String(TRANSFER_PORT);
-  const receiver = namespaces.spawn('branch-lan', process.execPath, [program, 'receive', BRANCH_HOST, port], {
+  const receiver = namespaces.spawn(journey.to, process.execPath, [program, 'receive', journey.address, port], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines = new LineReader(receiver.stdout);
-  if ((await lines.next(10_000)) !== 'ready') throw new Error('the receiver of the transfer did not start');
-  const sender = await namespaces.runAsync(
-    'main-lan',
-    process.execPath,
-    [program, 'send', BRANCH_HOST, port, String(milliseconds)],
-    milliseconds + 20_000,
-  );
-  if (sender.status !== 0) {
+  try {
+    if ((await lines.next(10_000)) !== 'ready') throw new Error('the receiver of the transfer did not start');
+    const sender = await namespaces.runAsync(
+      journey.from,
+      process.execPath,
+      [program, 'send', journey.address, port, String(milliseconds)],
+      milliseconds + 20_000,
+    );
+    if (sender.status !== 0) throw new Error(`the transfer failed: ${sender.stderr.trim() || 'it did not end'}`);
+    const report = await lines.next(20_000);
+    if (report === undefined) throw new Error('the receiver of the transfer never saw its end');
+    return JSON.parse(report);
+  } finally {
     receiver.kill('SIGKILL');
-    throw new Error(`the transfer failed: ${sender.stderr.trim() || 'it did not end'}`);
   }
-  const report = await lines.next(20_000);
-  receiver.kill('SIGKILL');
-  if (report === undefined) throw new Error('the receiver of the transfer never saw its end');
-  return JSON.parse(report);
 }
 
 /** Watches the wire between the gateways; `read` says what passed since it was last asked. */
