@@ -3,9 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { computeDiffieHellman } from '../../src/crypto/diffie-hellman.ts';
+import { nodePacketCrypto } from '../../src/crypto/node-packet-provider.ts';
 import { nodeCrypto } from '../../src/crypto/node-provider.ts';
 import { Gateway } from '../../src/gateway/gateway.ts';
 import type { GatewayOutbox } from '../../src/gateway/outbox.ts';
+import { DataPlane } from '../../src/ipsec/data-plane.ts';
+import type { DataPlaneOutbox } from '../../src/ipsec/outbox.ts';
 import { SeededRandom } from '../../src/lib/random.ts';
 import { after, earliest, type Instant, instant, milliseconds, NEVER, seconds } from '../../src/lib/time.ts';
 import type { IpAddress, UdpPath } from '../../src/model/address.ts';
@@ -63,13 +66,26 @@ export class Side implements GatewayOutbox {
   readonly events: IkeEvent[] = [];
   readonly commands: DataPlaneCommand[] = [];
   readonly jobs: ComputeJob[] = [];
+  readonly dataPlane: DataPlane;
+  /** What the data plane has told and the gateway has not heard yet. */
+  readonly dataPlaneEvents: DataPlaneEvent[] = [];
+  readonly #clock: () => Instant;
   readonly #queue: InFlight[];
   // A message's event and its datagram leave in the same call, but which is first is the gateway's business.
   readonly #unnamed: InFlight[] = [];
   readonly #names: string[] = [];
+  // No inner packets travel on the bench: the simulation is for that.
+  readonly #dataPlaneOut: DataPlaneOutbox = {
+    deliver: () => undefined,
+    transmitUdp: () => undefined,
+    transmitIp: () => undefined,
+    event: (event) => this.dataPlaneEvents.push(event),
+  };
 
-  constructor(office: Office, seed: number, queue: InFlight[]) {
+  constructor(office: Office, seed: number, clock: () => Instant, queue: InFlight[]) {
     this.office = office;
+    this.#clock = clock;
+    this.dataPlane = new DataPlane({ crypto: nodePacketCrypto, random: new SeededRandom(seed + 1000) });
     this.address = officeAddresses(office, false).gateway;
     this.#queue = queue;
     this.gateway = new Gateway({ crypto: nodeCrypto, random: new SeededRandom(seed) });
@@ -88,6 +104,18 @@ export class Side implements GatewayOutbox {
 
   command(command: DataPlaneCommand): void {
     this.commands.push(command);
+    this.dataPlane.handleCommand(this.#clock(), command, this.#dataPlaneOut);
+  }
+
+  /** Runs whichever timers are due. */
+  handleTimeout(): void {
+    const now = this.#clock();
+    if (this.gateway.nextTimeout() <= now) this.gateway.handleTimeout(now, this);
+    if (this.dataPlane.nextTimeout() <= now) this.dataPlane.handleTimeout(now, this.#dataPlaneOut);
+  }
+
+  nextTimeout(): Instant {
+    return earliest(this.gateway.nextTimeout(), this.dataPlane.nextTimeout());
   }
 
   compute(job: ComputeJob): void {
@@ -135,8 +163,8 @@ export class TwoGateways {
   constructor(options: BenchOptions) {
     const { seed = 1, changeInitiator = same, changeResponder = same, ...offices } = options;
     const parameters: OfficeParameters = { ...PLAIN, ...offices };
-    this.initiator = new Side('main', seed, this.inFlight);
-    this.responder = new Side('branch', seed + 1, this.inFlight);
+    this.initiator = new Side('main', seed, () => this.#now, this.inFlight);
+    this.responder = new Side('branch', seed + 1, () => this.#now, this.inFlight);
     this.configure(this.initiator, changeInitiator(officeConfig('main', parameters)));
     this.configure(this.responder, changeResponder(officeConfig('branch', parameters)));
   }
@@ -198,12 +226,10 @@ export class TwoGateways {
     const end = after(this.#now, parseDuration(duration));
     for (let count = 0; ; count++) {
       assert.ok(count < 10_000, 'a timer stands still');
-      const due = earliest(this.initiator.gateway.nextTimeout(), this.responder.gateway.nextTimeout());
+      const due = earliest(this.initiator.nextTimeout(), this.responder.nextTimeout());
       if (due === NEVER || due > end) break;
       if (due > this.#now) this.#now = due;
-      for (const side of [this.initiator, this.responder]) {
-        if (side.gateway.nextTimeout() <= this.#now) side.gateway.handleTimeout(this.#now, side);
-      }
+      for (const side of [this.initiator, this.responder]) side.handleTimeout();
       this.compute();
     }
     this.#now = end;
@@ -227,9 +253,12 @@ export class TwoGateways {
     assert.equal(pairs[1]?.outboundSpi, pairs[0]?.inboundSpi);
   }
 
-  /** Runs every computation that was asked for. */
+  /** Runs every computation that was asked for, and tells the gateways what their data planes have to say. */
   compute(): void {
     for (const side of [this.initiator, this.responder]) {
+      for (let event = side.dataPlaneEvents.shift(); event; event = side.dataPlaneEvents.shift()) {
+        side.gateway.handleDataPlaneEvent(this.#now, event, side);
+      }
       for (let job = side.jobs.shift(); job; job = side.jobs.shift()) {
         side.gateway.handleComputed(this.#now, job.id, computeDiffieHellman(job), side);
       }
@@ -252,6 +281,13 @@ export const MAIN_MODE_LADDER: readonly string[] = [
   '<--  HDR, KE, Nr, NAT-D, NAT-D',
   '-->  HDR*, IDii, HASH_I',
   '<--  HDR*, IDir, HASH_R',
+];
+
+/** The three messages of Aggressive Mode with a pre-shared key (RFC 2409 §5.4, RFC 3947 §3.2). */
+export const AGGRESSIVE_MODE_LADDER: readonly string[] = [
+  '-->  HDR, SA, KE, Ni, IDii, VID',
+  '<--  HDR, SA, KE, Nr, IDir, HASH_R, VID, NAT-D, NAT-D',
+  '-->  HDR*, HASH_I, NAT-D, NAT-D',
 ];
 
 /** The three messages of Quick Mode without perfect forward secrecy (RFC 2409 §5.5). */
