@@ -12,6 +12,9 @@ export interface TunnelChanges {
   readonly withdrawn: readonly TunnelDevice[];
 }
 
+/** The interface group (`ip link show group 20500`) of our tunnel devices. */
+const INTERFACE_GROUP = 20_500;
+
 /** Makes this namespace look like the plan, starting from whatever an earlier run, crashed or not, has left. */
 export class HostNetwork {
   readonly #settings: NetworkSettings;
@@ -53,6 +56,7 @@ export class HostNetwork {
 
   /** Removes every tunnel device. The routes that drop stay, so that nothing leaves in clear while the process is down. */
   removeTunnels(): void {
+    this.#settings.removeGroup(INTERFACE_GROUP);
     for (const device of this.devices) this.release(device);
   }
 
@@ -85,7 +89,7 @@ export class HostNetwork {
       if (present.isUp && present.mtu === tunnel.mtu) continue;
       // The peer's networks are reached through this device only by our own tables, which the check of reverse paths does not favour.
       writeSetting(`/proc/sys/net/ipv4/conf/${tunnel.name}/rp_filter`, '0');
-      this.#settings.bringUp(present.index, tunnel.name, tunnel.mtu);
+      this.#settings.bringUp(present.index, tunnel.name, tunnel.mtu, INTERFACE_GROUP);
     }
   }
 

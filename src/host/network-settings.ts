@@ -40,6 +40,7 @@ export interface HostRule {
 }
 
 const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
@@ -55,6 +56,7 @@ const IFF_UP = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_AF_SPEC = 26;
+const IFLA_GROUP = 27;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const ADDR_GEN_MODE_NONE = 1;
 const IFA_ADDRESS = 1;
@@ -113,8 +115,8 @@ export class NetworkSettings {
     });
   }
 
-  /** Sets the MTU and brings the interface up, without an IPv6 link-local address, which would make it talk on its own. */
-  bringUp(index: number, name: string, mtu: number): void {
+  /** Sets MTU and group and brings the interface up, without an IPv6 link-local address, which would make it talk on its own. */
+  bringUp(index: number, name: string, mtu: number, group: number): void {
     const quiet = nested(
       AF_INET6,
       new NetlinkBody(new Uint8Array(0)).attribute(IFLA_INET6_ADDR_GEN_MODE, Uint8Array.of(ADDR_GEN_MODE_NONE)),
@@ -126,8 +128,14 @@ export class NetworkSettings {
       // A kernel without IPv6 has no such mode, and needs none.
       if (!(error instanceof SystemCallError)) throw error;
     }
-    const body = new NetlinkBody(linkHeader(index, IFF_UP)).uint32(IFLA_MTU, mtu);
+    const body = new NetlinkBody(linkHeader(index, IFF_UP)).uint32(IFLA_MTU, mtu).uint32(IFLA_GROUP, group);
     this.#netlink.change(RTM_NEWLINK, 0, body.finish(), `interface ${name}: MTU ${mtu}, up`);
+  }
+
+  /** Removes every interface of a group at once: the kernel waits for its readers once, not once an interface. */
+  removeGroup(group: number): void {
+    const body = new NetlinkBody(linkHeader(0, 0)).uint32(IFLA_GROUP, group);
+    ignoring(['ENODEV'], () => this.#netlink.change(RTM_DELLINK, 0, body.finish(), `interface group ${group}`));
   }
 
   addAddress(index: number, prefix: Prefix): void {

@@ -80,6 +80,7 @@ const lines = createInterface({ input: process.stdin });
 lines.on('line', async () => console.log(JSON.stringify(await engine.count([]))));
 lines.on('close', async () => {
   await engine.stop();
+  network.removeTunnels();
   process.exit(0);
 });
 
