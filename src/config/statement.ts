@@ -1,0 +1,185 @@
+// Puts one statement, a list of words, into the tree, guided by the schema. Braces and `set` commands both end here.
+
+import type { ConfigNode } from './config-node.ts';
+import { EVERYWHERE, type SchemaNode } from './schema-node.ts';
+import { nearestWord } from './suggestion.ts';
+import { checkValue, describeType, type ValueFault } from './value-check.ts';
+
+/** A word of a statement, with where it stands in the text. */
+export interface Word {
+  readonly text: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** One word, or several in brackets. */
+export type StatementItem = Word | readonly Word[];
+
+/** How far into the tree and the schema the words have led. Immutable: each word makes the next one. */
+export interface Cursor {
+  readonly node: ConfigNode;
+  /** Absent: the schema does not know this hierarchy; words are kept as they are. */
+  readonly schema: SchemaNode | undefined;
+  readonly expects: 'statement' | 'key' | 'value';
+  readonly parent: Cursor | undefined;
+  /** Within `groups`, where `<*>` may stand for names. */
+  readonly isPattern: boolean;
+}
+
+/** Takes notice of what was wrong and of what is not ours. */
+export interface StatementObserver {
+  fault(cursor: Cursor, word: Word, fault: ValueFault, fix?: string): void;
+  ignored(path: string, line: number): void;
+}
+
+export function rootCursor(node: ConfigNode, schema: SchemaNode): Cursor {
+  return { node, schema, expects: 'statement', parent: undefined, isPattern: false };
+}
+
+/** Junos path of the cursor, such as `security ike gateway hq`. */
+export function cursorPath(cursor: Cursor): string {
+  const words: string[] = [];
+  for (let at: Cursor | undefined = cursor; at?.parent !== undefined; at = at.parent) words.unshift(at.node.word);
+  return words.join(' ');
+}
+
+/** Where a statement led: `target` is what `deactivate` and comments apply to. */
+export interface Placement {
+  readonly cursor: Cursor;
+  readonly target: ConfigNode;
+}
+
+/** Adds a statement below `start`. Faults are told to the observer; the words are kept all the same, so that they can be shown. */
+export function placeStatement(start: Cursor, items: readonly StatementItem[], observer: StatementObserver): Placement {
+  let placement: Placement = { cursor: start, target: start.node };
+  for (const [index, item] of items.entries()) {
+    if (isGroup(item)) {
+      placement = placeGroup(placement, item, observer);
+    } else {
+      const next = items[index + 1];
+      const follower = next === undefined || isGroup(next) ? undefined : next;
+      placement = advance(placement, item, follower, observer);
+    }
+  }
+  return placement;
+}
+
+/** Says what a statement still lacks when it ends at `cursor`; `opensBlock` if a brace follows. */
+export function checkEnd(cursor: Cursor, last: Word, opensBlock: boolean, observer: StatementObserver): void {
+  const { schema, expects } = cursor;
+  if (schema === undefined || opensBlock) return;
+  if (expects === 'value' && schema.value && cursor.node.isLeaf) {
+    observer.fault(cursor, last, { message: `missing argument: ${describeType(schema.value)}` });
+  }
+  if (expects === 'key' && schema.key && cursor.node.isLeaf) {
+    observer.fault(cursor, last, { message: `missing argument: a name for the ${schema.name}` });
+  }
+}
+
+function isGroup(item: StatementItem): item is readonly Word[] {
+  return Array.isArray(item);
+}
+
+function placeGroup(placement: Placement, words: readonly Word[], observer: StatementObserver): Placement {
+  const { cursor } = placement;
+  if (cursor.schema === undefined) cursor.node.grouping = 'brackets';
+  for (const word of words) advance(placement, word, undefined, observer);
+  return { cursor: cursor.expects === 'value' ? (cursor.parent ?? cursor) : cursor, target: cursor.node };
+}
+
+function advance(placement: Placement, word: Word, follower: Word | undefined, observer: StatementObserver): Placement {
+  const { cursor } = placement;
+  if (cursor.schema === undefined) return keep(cursor, word);
+  switch (cursor.expects) {
+    case 'key':
+      return enterEntry(cursor, cursor.schema, word, observer);
+    case 'value':
+      return takeValue(cursor, cursor.schema, word, observer);
+    case 'statement':
+      return enterStatement(cursor, cursor.schema, word, follower, observer);
+  }
+}
+
+function enterStatement(
+  cursor: Cursor,
+  schema: SchemaNode,
+  word: Word,
+  follower: Word | undefined,
+  observer: StatementObserver,
+): Placement {
+  const child = schema.children.get(word.text) ?? EVERYWHERE.get(word.text);
+  if (child) return enterChild(cursor, schema, child, word);
+  if (schema.positional) {
+    const fault = checkValue(schema.positional.value, word.text, cursor.isPattern);
+    const meant = fault && nearestWord(word.text, schema.children.keys());
+    if (!fault || meant === undefined) return takePositional(cursor, schema, word, fault, observer);
+  }
+  if (schema.isWhole) observer.fault(cursor, word, unknownStatement(schema, word, follower));
+  else observer.ignored(`${cursorPath(cursor)} ${word.text}`.trim(), word.line);
+  return keep(cursor, word);
+}
+
+function unknownStatement(schema: SchemaNode, word: Word, follower: Word | undefined): ValueFault {
+  // `authentication algorithm sha1`: the hyphen was left out.
+  const joined = follower && `${word.text}-${follower.text}`;
+  const names = [...schema.children.keys()];
+  const meant = joined !== undefined && names.includes(joined) ? joined : nearestWord(word.text, names);
+  return { message: `syntax error: unknown statement '${word.text}'`, ...(meant !== undefined && { meant }) };
+}
+
+function enterChild(cursor: Cursor, schema: SchemaNode, child: SchemaNode, word: Word): Placement {
+  if (child.choice !== undefined) removeAlternatives(cursor.node, schema, child);
+  const node = cursor.node.ensure(word.text, word.line);
+  if (child.kind === 'flag') return { cursor, target: node };
+  const expects = child.kind === 'list' ? 'key' : child.kind === 'container' ? 'statement' : 'value';
+  const isPattern = cursor.isPattern || child.name === 'groups';
+  return { cursor: { node, schema: child, expects, parent: cursor, isPattern }, target: node };
+}
+
+/** Statements of one choice exclude each other: the last one said holds. */
+function removeAlternatives(node: ConfigNode, schema: SchemaNode, chosen: SchemaNode): void {
+  for (const other of node.children) {
+    if (other.word !== chosen.name && schema.children.get(other.word)?.choice === chosen.choice) node.remove(other);
+  }
+}
+
+function enterEntry(cursor: Cursor, schema: SchemaNode, word: Word, observer: StatementObserver): Placement {
+  const fault = schema.key && checkValue(schema.key, word.text, cursor.isPattern);
+  if (fault) observer.fault(cursor, word, fault);
+  const node = cursor.node.ensure(word.text, word.line);
+  return { cursor: { ...cursor, node, expects: 'statement', parent: cursor }, target: node };
+}
+
+function takeValue(cursor: Cursor, schema: SchemaNode, word: Word, observer: StatementObserver): Placement {
+  const fault = schema.value && checkValue(schema.value, word.text, cursor.isPattern);
+  if (fault) observer.fault(cursor, word, fault);
+  if (schema.kind === 'leaf' && cursor.node.child(word.text) === undefined) cursor.node.clear();
+  cursor.node.ensure(word.text, word.line);
+  cursor.node.line = word.line;
+  return { cursor: cursor.parent ?? cursor, target: cursor.node };
+}
+
+function takePositional(
+  cursor: Cursor,
+  schema: SchemaNode,
+  word: Word,
+  fault: ValueFault | undefined,
+  observer: StatementObserver,
+): Placement {
+  if (fault) observer.fault(cursor, word, fault);
+  for (const other of cursor.node.children) {
+    const isPositional = !schema.children.has(other.word) && !EVERYWHERE.has(other.word);
+    if (isPositional && other.word !== word.text) cursor.node.remove(other);
+  }
+  cursor.node.ensure(word.text, word.line);
+  return { cursor, target: cursor.node };
+}
+
+/** A word that the schema knows nothing about. */
+function keep(cursor: Cursor, word: Word): Placement {
+  const node = cursor.node.ensure(word.text, word.line);
+  return {
+    cursor: { node, schema: undefined, expects: 'statement', parent: cursor, isPattern: cursor.isPattern },
+    target: node,
+  };
+}

@@ -1,0 +1,314 @@
+// Reads a configuration in braces, in `set` commands, or in both, as a pasted text may hold them.
+
+import { type ConfigNode, type ConfigTree, emptyTree } from './config-node.ts';
+import type { Diagnostic } from './diagnostic.ts';
+import { JUNOS_SCHEMA } from './junos-schema.ts';
+import { type LexedLine, lexLines, type Token } from './lexer.ts';
+import { readPastedText } from './pasted-text.ts';
+import { isSetCommand, SetCommands } from './set-commands.ts';
+import {
+  type Cursor,
+  checkEnd,
+  cursorPath,
+  placeStatement,
+  rootCursor,
+  type StatementItem,
+  type StatementObserver,
+  type Word,
+} from './statement.ts';
+import type { ValueFault } from './value-check.ts';
+
+export interface ParsedText {
+  readonly tree: ConfigTree;
+  readonly diagnostics: readonly Diagnostic[];
+  /** Statements that Junos has and that do not concern us, each named once. */
+  readonly ignored: readonly { readonly path: string; readonly line: number }[];
+  /** Statements in braces marked `replace:`, for `load replace`. */
+  readonly replaced: readonly (readonly string[])[];
+  readonly usedSetCommands: boolean;
+}
+
+/** Deeper nesting than any Junos hierarchy: stops a file of braces from exhausting the stack of those who walk the tree. */
+const DEPTH_MAX = 64;
+/** More diagnostics than anyone reads; the rest are counted. */
+const DIAGNOSTICS_MAX = 1000;
+
+/** Parses the text into `tree` (a new one if none is given). Never throws: what cannot be read becomes a diagnostic. */
+export function parseText(text: string, tree: ConfigTree = emptyTree()): ParsedText {
+  return new TextParser(tree).parse(text);
+}
+
+interface Block {
+  readonly cursor: Cursor;
+  readonly openedAt: Token | undefined;
+}
+
+const TAGS: ReadonlySet<string> = new Set(['inactive:', 'protect:', 'replace:']);
+
+class TextParser {
+  readonly #tree: ConfigTree;
+  readonly #root: Cursor;
+  readonly #diagnostics: Diagnostic[] = [];
+  readonly #ignored = new Map<string, number>();
+  readonly #replaced: string[][] = [];
+  readonly #setCommands: SetCommands;
+  #blocks: Block[];
+  #pending: StatementItem[] = [];
+  #brackets: Word[] | undefined;
+  #tags: string[] = [];
+  #annotation: string | undefined;
+  #hasAnnotation = false;
+  #usedSetCommands = false;
+  #openedForContext: { readonly parent: ConfigNode; readonly path: readonly string[] } | undefined;
+
+  constructor(tree: ConfigTree) {
+    this.#tree = tree;
+    this.#root = rootCursor(tree.root, JUNOS_SCHEMA);
+    this.#blocks = [{ cursor: this.#root, openedAt: undefined }];
+    this.#setCommands = new SetCommands(tree, this.#root, this.#observer, (diagnostic) => this.#report(diagnostic));
+  }
+
+  parse(text: string): ParsedText {
+    const refusal = refuseOtherFormats(text);
+    if (refusal) return this.#result([refusal]);
+    const lines = lexLines(readPastedText(text), ({ line, column, message }) =>
+      this.#report({ severity: 'error', path: '', line, column, message: `syntax error: ${message}` }),
+    );
+    for (const line of lines) this.#parseLine(line);
+    this.#finish();
+    return this.#result(this.#diagnostics);
+  }
+
+  #result(diagnostics: readonly Diagnostic[]): ParsedText {
+    return {
+      tree: this.#tree,
+      diagnostics,
+      ignored: [...this.#ignored].map(([path, line]) => ({ path, line })),
+      replaced: this.#replaced,
+      usedSetCommands: this.#usedSetCommands,
+    };
+  }
+
+  #parseLine({ tokens }: LexedLine): void {
+    if (this.#blocks.length === 1 && this.#pending.length === 0 && isSetCommand(tokens)) {
+      this.#usedSetCommands = true;
+      this.#setCommands.run(tokens);
+      return;
+    }
+    this.#endUnterminated(tokens[0]);
+    for (const token of tokens) this.#accept(token);
+  }
+
+  /** A statement that is complete at the end of its line, and goes on with another word on the next one, lacks its semicolon. */
+  #endUnterminated(next: Token | undefined): void {
+    const last = this.#lastWord();
+    if (next?.kind !== 'word' || last === undefined || this.#brackets || this.#tags.length === this.#pending.length)
+      return;
+    const { cursor, target } = placeStatement(this.#block.cursor, this.#pending, SILENT);
+    const isComplete = cursor.schema !== undefined && cursor === this.#block.cursor && target !== cursor.node;
+    if (isComplete) this.#endStatement(last, true);
+  }
+
+  #accept(token: Token): void {
+    switch (token.kind) {
+      case 'word':
+        return this.#acceptWord(token);
+      case 'annotation':
+        this.#annotation = token.text;
+        this.#hasAnnotation = true;
+        return;
+      case '[':
+        this.#brackets ??= [];
+        return;
+      case ']':
+        if (this.#brackets) this.#pending.push(this.#brackets);
+        else this.#unexpected(token, 'a `]` without `[`');
+        this.#brackets = undefined;
+        return;
+      case ';':
+        return this.#endStatement(token, false);
+      case '{':
+        return this.#openBlock(token);
+      case '}':
+        return this.#closeBlock(token);
+      case 'context':
+        return this.#enterContext(token);
+    }
+  }
+
+  #acceptWord(token: Token): void {
+    if (this.#brackets) this.#brackets.push(token);
+    else if (this.#pending.length === 0 && !token.isQuoted && TAGS.has(token.text)) this.#tags.push(token.text);
+    else this.#pending.push(token);
+  }
+
+  get #block(): Block {
+    return this.#blocks.at(-1) ?? { cursor: this.#root, openedAt: undefined };
+  }
+
+  #lastWord(): Word | undefined {
+    const last = this.#pending.at(-1);
+    return last === undefined || 'text' in last ? last : last.at(-1);
+  }
+
+  #endStatement(token: Word, isMissing: boolean): void {
+    this.#closeBrackets(token);
+    const last = this.#lastWord();
+    if (last === undefined) return;
+    if (isMissing) {
+      this.#report({
+        severity: 'error',
+        path: cursorPath(this.#block.cursor),
+        line: last.line,
+        column: last.column + last.text.length,
+        message: 'syntax error: `;` expected at the end of the statement',
+      });
+    }
+    const { cursor, target } = placeStatement(this.#block.cursor, this.#pending, this.#observer);
+    checkEnd(cursor, last, false, this.#observer);
+    this.#decorate(target);
+    this.#pending = [];
+  }
+
+  #openBlock(token: Token): void {
+    this.#closeBrackets(token);
+    const last = this.#lastWord();
+    if (last === undefined) this.#unexpected(token, 'a block without a name');
+    const { cursor, target } = placeStatement(this.#block.cursor, this.#pending, this.#observer);
+    if (last) {
+      checkEnd(cursor, last, true, this.#observer);
+      if (cursor === this.#block.cursor)
+        this.#observer.fault(cursor, last, { message: `syntax error: '${last.text}' takes no block` });
+      this.#decorate(target);
+      if (cursor.schema === undefined) target.grouping = 'braces';
+    }
+    this.#pending = [];
+    if (this.#blocks.length >= DEPTH_MAX) this.#unexpected(token, `blocks nested deeper than ${DEPTH_MAX}`);
+    this.#blocks.push({ cursor, openedAt: token });
+  }
+
+  #closeBlock(token: Token): void {
+    if (this.#pending.length > 0) this.#endStatement(token, true);
+    if (this.#blocks.length > 1) this.#blocks.pop();
+    else this.#unexpected(token, 'a `}` without `{`');
+  }
+
+  #enterContext(token: Token): void {
+    this.#finish();
+    const path = token.path ?? [];
+    const items = path.map((text) => ({ text, line: token.line, column: token.column }));
+    const start = this.#tree.root;
+    const depth = path.findIndex((_, index) => start.find(...path.slice(0, index + 1)) === undefined);
+    if (depth >= 0)
+      this.#openedForContext = { parent: start.find(...path.slice(0, depth)) ?? start, path: path.slice(depth) };
+    const cursor = items.length === 0 ? this.#root : placeStatement(this.#root, items, this.#observer).cursor;
+    this.#blocks = [{ cursor, openedAt: undefined }];
+    this.#setCommands.edit(path);
+  }
+
+  /** At the end of the text, or of one pasted piece. */
+  #finish(): void {
+    const last = this.#lastWord();
+    if (last && this.#blocks.length >= 1) this.#endStatement(last, true);
+    for (const { openedAt } of this.#blocks.slice(1)) {
+      if (openedAt) this.#unexpected(openedAt, 'the block that starts here has no `}`');
+    }
+    this.#blocks.length = 1;
+    this.#brackets = undefined;
+    this.#forgetEmptyContext();
+  }
+
+  /** A banner only says where we are: it makes no statements of its own. */
+  #forgetEmptyContext(): void {
+    const opened = this.#openedForContext;
+    this.#openedForContext = undefined;
+    const first = opened?.parent.child(opened.path[0] ?? '');
+    if (opened && first && opened.parent.find(...opened.path)?.isLeaf) opened.parent.remove(first);
+  }
+
+  #closeBrackets(token: Word): void {
+    if (!this.#brackets) return;
+    this.#report({
+      severity: 'error',
+      path: cursorPath(this.#block.cursor),
+      ...place(token),
+      message: 'syntax error: `]` expected',
+    });
+    this.#pending.push(this.#brackets);
+    this.#brackets = undefined;
+  }
+
+  #decorate(target: ConfigNode): void {
+    if (this.#hasAnnotation) target.annotation = this.#annotation;
+    for (const tag of this.#tags) {
+      if (tag === 'inactive:') target.isInactive = true;
+      else if (tag === 'protect:') target.isProtected = true;
+      else this.#replaced.push(pathOfPending(this.#block.cursor, this.#pending));
+    }
+    this.#tags = [];
+    this.#annotation = undefined;
+    this.#hasAnnotation = false;
+  }
+
+  #unexpected(token: Word, what: string): void {
+    this.#report({
+      severity: 'error',
+      path: cursorPath(this.#block.cursor),
+      ...place(token),
+      message: `syntax error: ${what}`,
+    });
+  }
+
+  #report(diagnostic: Diagnostic): void {
+    if (this.#diagnostics.length < DIAGNOSTICS_MAX) this.#diagnostics.push(diagnostic);
+  }
+
+  get #observer(): StatementObserver {
+    return {
+      fault: (cursor, word, fault, fix) => this.#report(faultDiagnostic(cursor, word, fault, fix)),
+      ignored: (path, line) => {
+        if (!this.#ignored.has(path) && !path.startsWith('version ')) this.#ignored.set(path, line);
+      },
+    };
+  }
+}
+
+const SILENT: StatementObserver = { fault: () => undefined, ignored: () => undefined };
+
+function place(word: Word): { line: number; column: number } {
+  return { line: word.line, column: word.column };
+}
+
+function faultDiagnostic(cursor: Cursor, word: Word, fault: ValueFault, fix: string | undefined): Diagnostic {
+  const path = cursorPath(cursor);
+  const meant = fault.meant === undefined ? '' : `; did you mean '${fault.meant}'?`;
+  const correction =
+    fix ?? (fault.meant === undefined ? undefined : `set ${path === '' ? '' : `${path} `}${fault.meant}`);
+  return {
+    severity: 'error',
+    path,
+    ...place(word),
+    message: `${fault.message}${meant}`,
+    ...(correction !== undefined && { fix: correction }),
+  };
+}
+
+function pathOfPending(cursor: Cursor, items: readonly StatementItem[]): string[] {
+  const base = cursorPath(cursor);
+  const words = items.flatMap((item) => ('text' in item ? [item.text] : item.map((word) => word.text)));
+  return [...(base === '' ? [] : base.split(' ')), ...words];
+}
+
+/** What is plainly no text of Junos is refused with one sentence instead of a thousand syntax errors. */
+function refuseOtherFormats(text: string): Diagnostic | undefined {
+  const refuse = (message: string): Diagnostic => ({ severity: 'error', path: '', line: 1, message });
+  if (text.includes('\0')) return refuse('not a text in UTF-8 (it may be UTF-16): save it as UTF-8');
+  const template = /\{\{.*?\}\}|\{%.*?%\}/.exec(text);
+  if (template) {
+    const line = text.slice(0, template.index).split('\n').length;
+    return { ...refuse(`a template, not a configuration: '${template[0]}' must be filled in first`), line };
+  }
+  const start = text.replace(/^(?:\s|#.*(?:\n|$))+/, '');
+  if (start.startsWith('<')) return refuse('this is XML: paste the output of `show configuration` or `| display set`');
+  return undefined;
+}
