@@ -53,7 +53,8 @@ export class Scenario {
       await this.#ours?.stop();
       await this.#theirs?.stop();
       this.namespaces.remove();
-      if (!process.env['SALLYPORT_KEEP_LOGS']) rmSync(this.#folder, { recursive: true, force: true });
+      const { SALLYPORT_KEEP_LOGS } = process.env;
+      if (!SALLYPORT_KEEP_LOGS) rmSync(this.#folder, { recursive: true, force: true });
     });
     this.#build();
   }
