@@ -9,6 +9,7 @@ export const LONG_FUNCTIONS: Readonly<Record<string, string>> = {};
 /** Files that nothing imports: programs, and what a worker thread or a test starts by its path. */
 export const ENTRY_POINTS: Readonly<Record<string, string>> = {
   'bin/sallyport.ts': 'the executable',
+  'test/fuzz/main.ts': 'npm run fuzz',
 };
 
 /** Exported values that only tests import, as `path name`. */

@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { SeededRandom } from '../../src/lib/random.ts';
+import { REPOSITORY_ROOT } from '../shared.ts';
+import { type FuzzFailure, fuzz, tryInput } from './fuzzer.ts';
+import { FUZZ_TARGETS } from './targets.ts';
+
+const SEED = 1;
+const CORPUS = join(REPOSITORY_ROOT, 'test/corpus');
+
+for (const target of FUZZ_TARGETS) {
+  test(`${target.name} withstands every input that was found worth keeping`, () => {
+    for (const name of readdirSync(join(CORPUS, target.name))) {
+      const failure = tryInput(target, readFileSync(join(CORPUS, target.name, name)));
+      assert.equal(failure, undefined, failure && `${name}: ${describe(failure)}`);
+    }
+  });
+
+  test(`${target.name} withstands ${target.shortRuns} changed inputs`, () => {
+    const outcome = fuzz(target, new SeededRandom(SEED), (runs) => runs >= target.shortRuns);
+    assert.equal(outcome.failure, undefined, outcome.failure && `seed ${SEED}: ${describe(outcome.failure)}`);
+  });
+}
+
+test('the fuzzer finds a fault that is there', () => {
+  const faulty = {
+    name: 'faulty',
+    shortRuns: 0,
+    seeds: [new Uint8Array(8)],
+    run: (input: Uint8Array) => assert.notEqual(input[3], 0xff),
+  };
+  const outcome = fuzz(faulty, new SeededRandom(SEED), (runs) => runs >= 20_000);
+  assert.equal(outcome.failure?.input[3], 0xff);
+});
+
+function describe(failure: FuzzFailure): string {
+  return `${failure.reason}\ninput ${Buffer.from(failure.input).toString('hex')}`;
+}

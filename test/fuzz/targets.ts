@@ -1,0 +1,5 @@
+import { DECODER_TARGETS } from './decoder-targets.ts';
+import type { FuzzTarget } from './fuzzer.ts';
+
+/** Everything that takes octets from strangers. Names are those of the folders in test/corpus. */
+export const FUZZ_TARGETS: readonly FuzzTarget[] = [...DECODER_TARGETS];
