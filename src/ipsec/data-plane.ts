@@ -158,6 +158,13 @@ export class DataPlane {
       out.event({ kind: 'refused', command: 'use-outbound', spi, reason });
       return;
     }
+    if (sa.wrappedInAh !== undefined) {
+      sa.bundled = this.#associations.outbound(sa.wrappedInAh).find((candidate) => candidate.policy === policy);
+      if (sa.bundled?.protocol !== 'ah') {
+        out.event({ kind: 'refused', command: 'use-outbound', spi, reason: 'the AH of its bundle is missing' });
+        return;
+      }
+    }
     entry.outbound = sa;
     this.#outbound.flush(now, entry, out);
   }

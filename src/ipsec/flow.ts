@@ -43,6 +43,12 @@ export class Flow {
   end = 0;
   /** Where the upper-layer header starts, behind IPv6 extension headers. */
   upperOffset = 0;
+  /** Where the octet lies that names the upper-layer protocol. */
+  upperNextHeaderOffset = 0;
+  /** Where ESP or AH goes in transport mode: behind the headers that are for the way (RFC 4303 §3.1.1). */
+  protectOffset = 0;
+  /** Where the octet lies that names the header at `protectOffset`. */
+  nextHeaderOffset = 0;
   /** Where a fragment header starts in IPv6; 0 if there is none. */
   fragmentHeaderOffset = 0;
   isFragment = false;
@@ -89,7 +95,8 @@ export class Flow {
     this.addresses[0] = uint32At(buffer, start + 12);
     this.addresses[4] = uint32At(buffer, start + 16);
     this.protocol = uint8At(buffer, start + 9);
-    this.upperOffset = start + headerLength;
+    this.upperOffset = this.protectOffset = start + headerLength;
+    this.upperNextHeaderOffset = this.nextHeaderOffset = start + 9;
     this.end = start + totalLength;
     return true;
   }
@@ -102,24 +109,44 @@ export class Flow {
     this.family = 6;
     this.end = packetEnd;
     for (let word = 0; word < 8; word++) this.addresses[word] = uint32At(buffer, start + 8 + word * 4);
-    let next = uint8At(buffer, start + 6);
-    let offset = start + IPV6_HEADER_LENGTH;
+    return this.#readExtensionHeaders(buffer, start + IPV6_HEADER_LENGTH, packetEnd);
+  }
+
+  #readExtensionHeaders(buffer: Uint8Array, offset: number, end: number): boolean {
+    let nextHeaderOffset = this.start + 6;
+    let next = uint8At(buffer, nextHeaderOffset);
+    let isRouted = false;
+    this.protectOffset = 0;
     for (let count = 0; isExtensionHeader(next) && !this.isLaterFragment; count++) {
-      if (count === EXTENSION_HEADERS_MAX || packetEnd - offset < 8) return false;
-      if (next === PROTOCOL_FRAGMENT) {
-        const fragment = uint16At(buffer, offset + 2);
-        this.fragmentHeaderOffset = offset;
-        this.isFragment = (fragment & 0xfff9) !== 0;
-        this.isLaterFragment = (fragment & 0xfff8) !== 0;
-      }
+      if (count === EXTENSION_HEADERS_MAX || end - offset < 8) return false;
+      if (next === PROTOCOL_FRAGMENT) this.#readFragmentHeader(buffer, offset);
+      // Options behind a routing header are for the destination alone, so they are protected too.
+      if (next === PROTOCOL_ROUTING) isRouted = true;
+      else if (next === PROTOCOL_DESTINATION_OPTIONS && isRouted) this.#markProtected(offset, nextHeaderOffset);
       const length = next === PROTOCOL_FRAGMENT ? 8 : (uint8At(buffer, offset + 1) + 1) * 8;
+      nextHeaderOffset = offset;
       next = uint8At(buffer, offset);
       offset += length;
-      if (offset > packetEnd) return false;
+      if (offset > end) return false;
     }
+    this.#markProtected(offset, nextHeaderOffset);
     this.protocol = next;
     this.upperOffset = offset;
+    this.upperNextHeaderOffset = nextHeaderOffset;
     return true;
+  }
+
+  #readFragmentHeader(buffer: Uint8Array, offset: number): void {
+    const fragment = uint16At(buffer, offset + 2);
+    this.fragmentHeaderOffset = offset;
+    this.isFragment = (fragment & 0xfff9) !== 0;
+    this.isLaterFragment = (fragment & 0xfff8) !== 0;
+  }
+
+  #markProtected(offset: number, nextHeaderOffset: number): void {
+    if (this.protectOffset !== 0) return;
+    this.protectOffset = offset;
+    this.nextHeaderOffset = nextHeaderOffset;
   }
 
   #readPorts(buffer: Uint8Array): void {

@@ -1,12 +1,14 @@
-// Cutting an IPv4 packet into fragments (RFC 791 §3.2), for packets before protection and for those after it.
+// Cutting packets into fragments (RFC 791 §3.2, RFC 8200 §4.5): inner ones before protection, outer ones after it.
 
 import { addToSum, finishChecksum } from './checksum.ts';
-import { IPV4_HEADER_LENGTH } from './flow.ts';
-import { putUint16, uint8At, uint16At } from './octets.ts';
+import type { PacketSpan } from './encapsulation.ts';
+import { IPV4_HEADER_LENGTH, IPV6_HEADER_LENGTH, PROTOCOL_FRAGMENT } from './flow.ts';
+import { putUint16, putUint32, uint8At, uint16At } from './octets.ts';
 
 const FLAG_MORE_FRAGMENTS = 0x2000;
 const FLAG_DONT_FRAGMENT = 0x4000;
 const OFFSET_MASK = 0x1fff;
+const FRAGMENT_HEADER_LENGTH = 8;
 const OPTION_END = 0;
 const OPTION_NO_OPERATION = 1;
 const OPTION_COPIED = 0x80;
@@ -16,7 +18,7 @@ const OPTION_COPIED = 0x80;
  * `emit` is told where the fragment there ends, and it is overwritten when `emit` returns. `false`, and nothing emitted, if
  * the limit has no room for any payload.
  */
-export function fragmentPacket(
+export function fragmentIpv4(
   buffer: Uint8Array,
   start: number,
   end: number,
@@ -43,6 +45,39 @@ export function fragmentPacket(
     target.set(buffer.subarray(offset, pieceEnd), at + header.length);
     emit(at + header.length + length);
     if (offset === payloadStart && headerLength > IPV4_HEADER_LENGTH) header = laterHeader(header);
+  }
+  return true;
+}
+
+/**
+ * Cuts the IPv6 packet at `buffer[start, end)` likewise, which only its sender may do; the first `protectOffset` octets go into
+ * each fragment, and the octet at `nextHeaderOffset` names what follows them. Each fragment is built at `target[0, …)`.
+ */
+export function fragmentIpv6(
+  buffer: Uint8Array,
+  span: PacketSpan,
+  limit: number,
+  identification: number,
+  target: Uint8Array,
+  emit: (fragmentEnd: number) => void,
+): boolean {
+  const { start, end, protectOffset, nextHeaderOffset } = span;
+  const headerLength = protectOffset + FRAGMENT_HEADER_LENGTH;
+  const pieceLength = (limit - headerLength) & ~7;
+  if (pieceLength < 8) return false;
+  const payloadStart = start + protectOffset;
+  target.set(buffer.subarray(start, payloadStart));
+  target[protectOffset] = uint8At(buffer, start + nextHeaderOffset);
+  target[protectOffset + 1] = 0;
+  target[nextHeaderOffset] = PROTOCOL_FRAGMENT;
+  putUint32(target, protectOffset + 4, identification);
+  for (let offset = payloadStart; offset < end; offset += pieceLength) {
+    const pieceEnd = Math.min(offset + pieceLength, end);
+    const fragmentEnd = headerLength + (pieceEnd - offset);
+    putUint16(target, 4, fragmentEnd - IPV6_HEADER_LENGTH);
+    putUint16(target, protectOffset + 2, (offset - payloadStart) | (pieceEnd < end ? 1 : 0));
+    target.set(buffer.subarray(offset, pieceEnd), headerLength);
+    emit(fragmentEnd);
   }
   return true;
 }

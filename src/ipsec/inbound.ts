@@ -10,22 +10,28 @@
 //  9. deliver; count it, and report limits, liveness and a moved path
 
 import type { Instant } from '../lib/time.ts';
-import { addressFromOctets, type UdpPath } from '../model/address.ts';
-import { type Spi, spi } from '../model/ipsec-sa.ts';
+import { addressFromOctets, type IpAddress, type UdpPath } from '../model/address.ts';
+import type { SecurityPolicy } from '../model/data-plane.ts';
+import { type IpsecProtocol, type Spi, spi } from '../model/ipsec-sa.ts';
+import { AuthenticationHeader, ahSequence } from './ah.ts';
 import type { Counters, DropCause } from './counters.ts';
+import { closeGap, packetFromPath } from './decapsulation.ts';
 import { EarlyPackets } from './early-packets.ts';
 import { espSequence, type OpenedPacket, openEsp } from './esp.ts';
 import { Flow, PROTOCOL_AH, PROTOCOL_ESP, PROTOCOL_IPV4, PROTOCOL_IPV6, PROTOCOL_NO_NEXT_HEADER } from './flow.ts';
-import { uint32At } from './octets.ts';
+import { putUint32, uint32At } from './octets.ts';
 import type { DataPlaneOutbox } from './outbox.ts';
 import { innerTrafficClass, setTrafficClass, trafficClassAt } from './outer-header.ts';
 import { RateLimit } from './rate-limit.ts';
+import { Reassembly } from './reassembly.ts';
+import type { LifetimeLimit } from './sa-usage.ts';
 import type { InboundSa } from './security-association.ts';
 import { type SecurityAssociationDatabase, samePath } from './security-association-database.ts';
 import type { SecurityPolicyDatabase } from './security-policy-database.ts';
 import { clampTcpMss } from './tcp-mss.ts';
 
 const ESP_HEADER_LENGTH = 8;
+const AH_FIXED_LENGTH = 12;
 const UNKNOWN_SPI_EVENTS_PER_SECOND_MAX = 10;
 /** Where no outer header is to be seen: what UDP carried it in stays with the host. */
 const NO_TRAFFIC_CLASS = -1;
@@ -38,6 +44,8 @@ export class Inbound {
   readonly #outer = new Flow();
   readonly #inner = new Flow();
   readonly #opened: OpenedPacket = { start: 0, end: 0, nextHeader: 0 };
+  readonly #ah = new AuthenticationHeader();
+  readonly #reassembly: Reassembly;
   readonly #early = new EarlyPackets();
   readonly #unknownSpiEvents = new RateLimit(UNKNOWN_SPI_EVENTS_PER_SECOND_MAX);
 
@@ -45,6 +53,7 @@ export class Inbound {
     this.#associations = associations;
     this.#policies = policies;
     this.#counters = counters;
+    this.#reassembly = new Reassembly(() => counters.drop('reassembly-failed'));
   }
 
   /** Opens the ESP packet that a UDP payload is (RFC 3948 §2.1), in place. */
@@ -77,79 +86,145 @@ export class Inbound {
     const number = spi(uint32At(payload, 0));
     const sa = this.#associations.inbound(number);
     if (sa?.protocol !== 'esp') return this.#handleUnknownUdp(now, number, path, payload, out);
-    if (!sa.udp) return 'wrong-encapsulation';
+    if (!sa.udp || sa.wrappedInAh !== undefined) return 'wrong-encapsulation';
     const before = sa.window.highest;
-    const cause = this.#openEsp(now, sa, payload, 0, payload.length, NO_TRAFFIC_CLASS, out);
+    const cause = this.#open(now, sa, payload, 0, 0, payload.length, out);
     // A packet that was only overtaken says nothing new about where the peer is.
     const isNews = path !== sa.udp && sa.window.highest > before && !samePath(path, sa.udp);
     if (isNews && sa.usage.isPathEventDue(now))
       out.event({ kind: 'path-moved', spi: sa.spi, policy: sa.policy, from: sa.udp, to: path });
-    return cause;
+    if (cause !== undefined || this.#isDummy()) return cause;
+    const { start, end } = this.#opened;
+    if (sa.mode === 'tunnel') return this.#deliverTunnel(sa, payload, NO_TRAFFIC_CLASS, out);
+    const packet = packetFromPath(path, payload, this.#opened);
+    if (!this.#inner.read(packet, 0, packet.length)) return 'malformed-inner';
+    if (!sa.selectors.matchesUpperLayer(this.#inner)) return 'selector-mismatch';
+    return this.#deliver(sa, this.#policies.get(sa.policy)?.policy, packet, end - start, out);
   }
 
   #processIp(now: Instant, packet: Uint8Array, out: DataPlaneOutbox): DropCause | undefined {
     const outer = this.#outer;
     if (!outer.read(packet, 0, packet.length)) return 'malformed-outer';
-    if (outer.isFragment) return 'reassembly-failed';
-    if (outer.protocol !== PROTOCOL_ESP) return 'malformed-outer';
-    const start = outer.upperOffset;
-    if (outer.end - start < ESP_HEADER_LENGTH) return 'truncated';
-    const number = spi(uint32At(packet, start));
-    const sa = this.#associations.inbound(number);
-    if (sa?.protocol !== 'esp') return this.#handleUnknownIp(now, number, packet, out);
-    if (sa.udp) return 'wrong-encapsulation';
-    return this.#openEsp(now, sa, packet, start, outer.end, trafficClassAt(packet, 0), out);
+    if (outer.fragmentHeaderOffset === 0 && !outer.isFragment) return this.#unwrap(now, packet, undefined, out);
+    if (outer.family === 4 && !isIpsec(outer.protocol)) return 'malformed-outer';
+    const whole = this.#reassembly.add(now, packet, outer);
+    if (!whole) return undefined;
+    if (!outer.read(whole, 0, whole.length) || outer.fragmentHeaderOffset !== 0) return 'malformed-outer';
+    return this.#unwrap(now, whole, undefined, out);
   }
 
-  /** Steps 3 to 9. */
-  #openEsp(
+  /** Steps 2 to 9, for the whole IP packet in `#outer`; `ah` is the SA of the AH that was around it, in a bundle. */
+  #unwrap(now: Instant, buffer: Uint8Array, ah: InboundSa | undefined, out: DataPlaneOutbox): DropCause | undefined {
+    const outer = this.#outer;
+    if (!isIpsec(outer.protocol)) return 'malformed-outer';
+    const protocol = outer.protocol === PROTOCOL_AH ? 'ah' : 'esp';
+    const at = outer.upperOffset;
+    if (outer.end - at < (protocol === 'ah' ? AH_FIXED_LENGTH : ESP_HEADER_LENGTH)) return 'truncated';
+    const number = spi(uint32At(buffer, protocol === 'ah' ? at + 4 : at));
+    const sa = this.#associations.inbound(number);
+    if (sa?.protocol !== protocol) return this.#handleUnknownIp(now, number, protocol, buffer, out);
+    // Both halves of a bundle, or neither: ESP that was agreed to be inside AH is not taken without it.
+    if (sa.udp || sa.wrappedInAh !== ah?.spi) return 'wrong-encapsulation';
+    const cause = this.#open(now, sa, buffer, outer.start, at, outer.end, out);
+    if (cause !== undefined || this.#isDummy()) return cause;
+    if (protocol === 'ah' && this.#opened.nextHeader === PROTOCOL_ESP) return this.#unwrapBundle(now, sa, buffer, out);
+    return sa.mode === 'tunnel'
+      ? this.#deliverTunnel(sa, buffer, trafficClassAt(buffer, outer.start), out)
+      : this.#deliverTransport(sa, buffer, out);
+  }
+
+  /** Takes a verified AH off and goes on with the ESP inside. */
+  #unwrapBundle(now: Instant, ah: InboundSa, buffer: Uint8Array, out: DataPlaneOutbox): DropCause | undefined {
+    const outer = this.#outer;
+    const start = this.#takeOff(buffer);
+    const length = this.#opened.end - start;
+    this.#counters.countOpened('ah', length);
+    reportLimit(ah, ah.usage.count(length), out);
+    if (!outer.read(buffer, start, this.#opened.end)) return 'malformed-outer';
+    return this.#unwrap(now, buffer, ah, out);
+  }
+
+  /** Steps 3 to 5: on success `#opened` is the payload, verified and decrypted. */
+  #open(
     now: Instant,
     sa: InboundSa,
     buffer: Uint8Array,
     start: number,
+    at: number,
     end: number,
-    outerTrafficClass: number,
     out: DataPlaneOutbox,
   ): DropCause | undefined {
     if (sa.usage.isHardExpired) return 'expired-sa';
-    const low = espSequence(buffer, start);
+    const isEsp = sa.protocol === 'esp';
+    const low = isEsp ? espSequence(buffer, at) : ahSequence(buffer, at);
     const sequence = sa.transform.isExtended ? sa.window.extend(low) : low;
     if (!sa.window.isFresh(sequence)) return 'replayed';
-    const cause = openEsp(sa, sequence, buffer, start, end, this.#opened);
-    if (cause === 'truncated' || cause === 'partial-block' || cause === 'bad-icv') return cause;
+    const cause = isEsp
+      ? openEsp(sa, sequence, buffer, at, end, this.#opened)
+      : this.#ah.open(sa, sequence, buffer, start, at, end, this.#opened);
+    if (cause !== undefined && cause !== 'bad-padding') return cause;
     sa.window.accept(sequence);
     if (sa.usage.isTrafficEventDue(now)) out.event({ kind: 'inbound-traffic', spi: sa.spi, policy: sa.policy });
-    return cause ?? this.#deliver(sa, buffer, outerTrafficClass, out);
+    return cause;
   }
 
-  /** Steps 6 to 9, for the verified payload in `#opened`. */
-  #deliver(sa: InboundSa, buffer: Uint8Array, outerTrafficClass: number, out: DataPlaneOutbox): DropCause | undefined {
+  /** RFC 4303 §2.6: a dummy packet is dropped without prejudice. */
+  #isDummy(): boolean {
+    if (this.#opened.nextHeader !== PROTOCOL_NO_NEXT_HEADER) return false;
+    this.#counters.countDummy();
+    return true;
+  }
+
+  #deliverTunnel(
+    sa: InboundSa,
+    buffer: Uint8Array,
+    outerTrafficClass: number,
+    out: DataPlaneOutbox,
+  ): DropCause | undefined {
     const { start, end, nextHeader } = this.#opened;
-    if (nextHeader === PROTOCOL_NO_NEXT_HEADER) {
-      // RFC 4303 §2.6: a dummy packet is dropped without prejudice.
-      this.#counters.countDummy();
-      return undefined;
-    }
     if (nextHeader !== PROTOCOL_IPV4 && nextHeader !== PROTOCOL_IPV6) return 'bad-next-header';
     const inner = this.#inner;
     const version = nextHeader === PROTOCOL_IPV4 ? 4 : 6;
     if (!inner.read(buffer, start, end) || inner.family !== version) return 'malformed-inner';
     if (!sa.selectors.matches(inner, 'inbound')) return 'selector-mismatch';
     const policy = this.#policies.get(sa.policy)?.policy;
-    if (!policy) return 'no-policy';
-    if (outerTrafficClass !== NO_TRAFFIC_CLASS) {
+    if (policy && outerTrafficClass !== NO_TRAFFIC_CLASS) {
       const before = trafficClassAt(buffer, start);
       const trafficClass = innerTrafficClass(before, outerTrafficClass, policy.copyOuterDscp);
       if (trafficClass === undefined) return 'ecn-not-capable';
       if (trafficClass !== before) setTrafficClass(buffer, start, trafficClass);
     }
+    return this.#deliver(sa, policy, buffer, inner.end - start, out);
+  }
+
+  #deliverTransport(sa: InboundSa, buffer: Uint8Array, out: DataPlaneOutbox): DropCause | undefined {
+    const start = this.#takeOff(buffer);
+    const { end } = this.#opened;
+    if (!this.#inner.read(buffer, start, end)) return 'malformed-inner';
+    if (!sa.selectors.matches(this.#inner, 'inbound')) return 'selector-mismatch';
+    return this.#deliver(sa, this.#policies.get(sa.policy)?.policy, buffer, end - start, out);
+  }
+
+  /** The IP headers in `#outer` move up to the payload in `#opened`. */
+  #takeOff(buffer: Uint8Array): number {
+    const { start, upperOffset, upperNextHeaderOffset } = this.#outer;
+    return closeGap(buffer, start, upperOffset - start, upperNextHeaderOffset - start, this.#opened);
+  }
+
+  /** The rest of steps 8 and 9, for the packet in `#inner`. */
+  #deliver(
+    sa: InboundSa,
+    policy: SecurityPolicy | undefined,
+    buffer: Uint8Array,
+    length: number,
+    out: DataPlaneOutbox,
+  ): DropCause | undefined {
+    if (!policy) return 'no-policy';
+    const inner = this.#inner;
     if (policy.tcpMss !== undefined) clampTcpMss(buffer, inner, policy.tcpMss);
-    const length = inner.end - start;
     this.#counters.countOpened(sa.protocol, length);
-    const limit = sa.usage.count(length);
-    out.deliver(policy.tunnelInterface, buffer.subarray(start, inner.end));
-    if (limit !== undefined)
-      out.event({ kind: `${limit}-expired`, direction: 'inbound', spi: sa.spi, policy: sa.policy });
+    out.deliver(policy.tunnelInterface, buffer.subarray(inner.start, inner.end));
+    reportLimit(sa, sa.usage.count(length), out);
     return undefined;
   }
 
@@ -174,16 +249,36 @@ export class Inbound {
     return 'unknown-spi';
   }
 
-  #handleUnknownIp(now: Instant, number: Spi, packet: Uint8Array, out: DataPlaneOutbox): DropCause | undefined {
-    const protocol = this.#outer.protocol === PROTOCOL_AH ? 'ah' : 'esp';
+  #handleUnknownIp(
+    now: Instant,
+    number: Spi,
+    protocol: IpsecProtocol,
+    buffer: Uint8Array,
+    out: DataPlaneOutbox,
+  ): DropCause | undefined {
+    const { start, end, family, addresses } = this.#outer;
     if (this.#associations.isReserved(number, protocol))
-      return this.#early.hold(number, undefined, packet) ? undefined : 'early-packet';
+      return this.#early.hold(number, undefined, buffer.subarray(start, end)) ? undefined : 'early-packet';
     if (this.#unknownSpiEvents.take(now)) {
-      const isIpv4 = this.#outer.family === 4;
-      const remoteAddress = addressFromOctets(isIpv4 ? packet.slice(12, 16) : packet.slice(8, 24));
-      const localAddress = addressFromOctets(isIpv4 ? packet.slice(16, 20) : packet.slice(24, 40));
+      const remoteAddress = addressFromWords(addresses, 0, family);
+      const localAddress = addressFromWords(addresses, 4, family);
       out.event({ kind: 'unknown-spi', spi: number, protocol, localAddress, remoteAddress });
     }
     return 'unknown-spi';
   }
+}
+
+function isIpsec(protocol: number): boolean {
+  return protocol === PROTOCOL_ESP || protocol === PROTOCOL_AH;
+}
+
+function addressFromWords(words: Uint32Array, offset: number, family: number): IpAddress {
+  const octets = new Uint8Array(family === 4 ? 4 : 16);
+  for (let index = 0; index < octets.length; index += 4) putUint32(octets, index, words[offset + index / 4] ?? 0);
+  return addressFromOctets(octets);
+}
+
+function reportLimit(sa: InboundSa, limit: LifetimeLimit | undefined, out: DataPlaneOutbox): void {
+  if (limit !== undefined)
+    out.event({ kind: `${limit}-expired`, direction: 'inbound', spi: sa.spi, policy: sa.policy });
 }

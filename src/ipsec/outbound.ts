@@ -11,14 +11,16 @@
 
 import type { RandomSource } from '../lib/random.ts';
 import { after, type Instant, milliseconds } from '../lib/time.ts';
+import type { DfBit } from '../model/ipsec-sa.ts';
 import type { Counters, DropCause } from './counters.ts';
-import { protectEsp } from './esp.ts';
-import { Flow, PROTOCOL_IPV4, PROTOCOL_IPV6 } from './flow.ts';
-import { fragmentPacket } from './fragmentation.ts';
+import { Encapsulation, type OuterFields, type PacketSpan } from './encapsulation.ts';
+import { Flow } from './flow.ts';
+import { fragmentIpv4, fragmentIpv6 } from './fragmentation.ts';
 import { IcmpErrors } from './icmp-errors.ts';
 import type { DataPlaneOutbox } from './outbox.ts';
+import { trafficClassAt } from './outer-header.ts';
 import { HEADROOM, PACKET_LENGTH_MAX, TAILROOM } from './packet-room.ts';
-import { RandomBlocks } from './random-blocks.ts';
+import type { LifetimeLimit } from './sa-usage.ts';
 import type { OutboundSa } from './security-association.ts';
 import type { PolicyEntry, SecurityPolicyDatabase } from './security-policy-database.ts';
 import { clampTcpMss } from './tcp-mss.ts';
@@ -26,26 +28,30 @@ import { WaitingPackets } from './waiting-packets.ts';
 
 const ACQUIRE_INTERVAL = milliseconds(1000);
 const IPV6_MTU_MIN = 1280;
+const UDP_PAYLOAD_LENGTH_MAX = 65_507;
 
 /** Protects what leaves. Owned by one data plane; keeps no packet but those that wait for an SA. */
 export class Outbound {
   readonly #policies: SecurityPolicyDatabase;
   readonly #counters: Counters;
-  readonly #ivs: RandomBlocks;
+  readonly #encapsulation: Encapsulation;
+  readonly #span: PacketSpan = { start: 0, end: 0, protectOffset: 0, nextHeaderOffset: 0 };
+  readonly #outer: OuterFields = { trafficClass: 0, dontFragment: false };
   readonly #icmp = new IcmpErrors();
   readonly #waiting: WaitingPackets;
   readonly #flow = new Flow();
   /** For packets that came without room around them, and for fragments. */
   readonly #scratch = new Uint8Array(HEADROOM + PACKET_LENGTH_MAX + TAILROOM);
-  #identification: number;
+  /** For fragments of what has been protected already. */
+  readonly #pieces = new Uint8Array(PACKET_LENGTH_MAX);
+  /** Of IPv6 fragments; predictable is enough, since what it names is authenticated. */
+  #fragmentIdentification = 1;
 
   constructor(policies: SecurityPolicyDatabase, counters: Counters, random: RandomSource) {
     this.#policies = policies;
     this.#counters = counters;
-    this.#ivs = new RandomBlocks(random);
+    this.#encapsulation = new Encapsulation(random);
     this.#waiting = new WaitingPackets(counters);
-    const start = random.bytes(2);
-    this.#identification = ((start[0] ?? 0) << 8) | (start[1] ?? 0);
   }
 
   /** Takes the inner packet at `buffer[start, end)`, and the room around it, which it overwrites. */
@@ -113,6 +119,7 @@ export class Outbound {
     const { policy } = entry;
     // The SA may cover less than its policy: its peer would drop the rest (RFC 4301 §5.2).
     if (!sa.selectors.matches(flow, 'outbound')) return 'outside-selectors';
+    if (sa.mode === 'transport' && (flow.isFragment || flow.family !== sa.family)) return 'unsuitable-for-transport';
     if (policy.tcpMss !== undefined) clampTcpMss(buffer, flow, policy.tcpMss);
     const length = flow.end - flow.start;
     const tunnelMtu = policy.mtu ?? PACKET_LENGTH_MAX;
@@ -139,7 +146,7 @@ export class Outbound {
     out: DataPlaneOutbox,
   ): DropCause | undefined {
     const { start, end } = this.#flow;
-    const isFragmented = fragmentPacket(buffer, start, end, limit, this.#scratch, HEADROOM, (fragmentEnd) => {
+    const isFragmented = fragmentIpv4(buffer, start, end, limit, this.#scratch, HEADROOM, (fragmentEnd) => {
       const cause = this.#protect(now, entry, sa, this.#scratch, HEADROOM, fragmentEnd, out);
       if (cause !== undefined) this.#counters.drop(cause);
     });
@@ -162,48 +169,86 @@ export class Outbound {
       start = HEADROOM;
       buffer = this.#scratch;
     }
-    const sequence = sa.nextSequence();
-    if (sequence === undefined) return this.#exhaust(sa, out);
     const length = end - start;
-    const cause = this.#wrap(entry, sa, sequence, buffer, start, end, out);
+    const sequence = sa.nextSequence();
+    if (sequence === undefined) return exhaust(sa, out);
+    const span = this.#span;
+    span.start = start;
+    span.end = end;
+    span.protectOffset = this.#flow.protectOffset - this.#flow.start;
+    span.nextHeaderOffset = this.#flow.nextHeaderOffset - this.#flow.start;
+    this.#outer.trafficClass = trafficClassAt(buffer, start);
+    this.#outer.dontFragment = mustNotFragment(entry.policy.dfBit, buffer, start);
+    this.#encapsulation.wrap(sa, sequence, buffer, span, this.#outer);
+    if (sa.bundled) {
+      const cause = this.#wrapInAh(sa.bundled, buffer, span, length, out);
+      if (cause !== undefined) return cause;
+    }
+    const cause = this.#transmit(sa, buffer, span, out);
     if (cause !== undefined) return cause;
-    this.#counters.countProtected(sa.protocol, length);
-    const limit = sa.usage.count(length);
-    if (limit !== undefined)
-      out.event({ kind: `${limit}-expired`, direction: 'outbound', spi: sa.spi, policy: sa.policy });
-    if (sa.usage.isTrafficEventDue(now)) out.event({ kind: 'outbound-traffic', spi: sa.spi, policy: sa.policy });
+    this.#count(now, sa, length, out);
     return undefined;
   }
 
-  #wrap(
-    entry: PolicyEntry,
-    sa: OutboundSa,
-    sequence: number,
+  #wrapInAh(
+    ah: OutboundSa,
     buffer: Uint8Array,
-    start: number,
-    end: number,
+    span: PacketSpan,
+    length: number,
     out: DataPlaneOutbox,
   ): DropCause | undefined {
-    const isIpv4 = (buffer[start] ?? 0) >>> 4 === 4;
-    const trafficClass = this.#flow.trafficClass(buffer);
-    const dontFragment = entry.policy.dfBit === 'copy' ? this.#flow.dontFragment(buffer) : entry.policy.dfBit === 'set';
-    const wrappedEnd = protectEsp(sa, sequence, this.#ivs, buffer, start, end, isIpv4 ? PROTOCOL_IPV4 : PROTOCOL_IPV6);
-    const espStart = start - sa.headerLength;
-    if (sa.udp) {
-      out.transmitUdp(sa.udp, buffer.subarray(espStart, wrappedEnd));
-      return undefined;
-    }
-    const outerStart = espStart - sa.outer.length;
-    if (wrappedEnd - outerStart > PACKET_LENGTH_MAX) return 'exceeds-mtu';
-    this.#identification = (this.#identification + 1) & 0xffff;
-    sa.outer.write(buffer, outerStart, wrappedEnd, trafficClass, dontFragment, this.#identification);
-    out.transmitIp(sa.localAddress, sa.remoteAddress, buffer.subarray(outerStart, wrappedEnd));
+    const sequence = ah.nextSequence();
+    if (sequence === undefined) return exhaust(ah, out);
+    this.#encapsulation.wrapInAh(ah, sequence, buffer, span);
+    this.#counters.countProtected('ah', length);
+    reportLimit(ah, ah.usage.count(length), out);
     return undefined;
   }
 
-  /** RFC 4303 §3.3.3: the counter must not wrap, so this SA is over; that is an auditable event. */
-  #exhaust(sa: OutboundSa, out: DataPlaneOutbox): DropCause {
-    if (sa.usage.end()) out.event({ kind: 'hard-expired', direction: 'outbound', spi: sa.spi, policy: sa.policy });
-    return 'sequence-exhausted';
+  #transmit(sa: OutboundSa, buffer: Uint8Array, span: PacketSpan, out: DataPlaneOutbox): DropCause | undefined {
+    const { start, end } = span;
+    const length = end - start;
+    if (sa.udp) {
+      if (length > UDP_PAYLOAD_LENGTH_MAX) return 'exceeds-mtu';
+      out.transmitUdp(sa.udp, buffer.subarray(start, end));
+      return undefined;
+    }
+    if (length > PACKET_LENGTH_MAX) return 'exceeds-mtu';
+    if (length <= sa.pathMtu) {
+      out.transmitIp(sa.localAddress, sa.remoteAddress, buffer.subarray(start, end));
+      return undefined;
+    }
+    // Fragmentation after protection (RFC 4303 §3.3.4): nobody else does it for a raw packet.
+    const pieces = this.#pieces;
+    const emit = (pieceEnd: number) => out.transmitIp(sa.localAddress, sa.remoteAddress, pieces.subarray(0, pieceEnd));
+    const isFragmented =
+      sa.family === 4
+        ? fragmentIpv4(buffer, start, end, sa.pathMtu, pieces, 0, emit)
+        : fragmentIpv6(buffer, span, sa.pathMtu, this.#fragmentIdentification++, pieces, emit);
+    return isFragmented ? undefined : 'exceeds-mtu';
   }
+
+  #count(now: Instant, sa: OutboundSa, length: number, out: DataPlaneOutbox): void {
+    this.#counters.countProtected(sa.protocol, length);
+    reportLimit(sa, sa.usage.count(length), out);
+    if (sa.usage.isTrafficEventDue(now)) out.event({ kind: 'outbound-traffic', spi: sa.spi, policy: sa.policy });
+  }
+}
+
+function mustNotFragment(dfBit: DfBit, buffer: Uint8Array, start: number): boolean {
+  if (dfBit !== 'copy') return dfBit === 'set';
+  const first = buffer[start] ?? 0;
+  // IPv6 packets are never fragmented on the way, so a copy of that is DF.
+  return first >>> 4 === 6 || ((buffer[start + 6] ?? 0) & 0x40) !== 0;
+}
+
+function reportLimit(sa: OutboundSa, limit: LifetimeLimit | undefined, out: DataPlaneOutbox): void {
+  if (limit !== undefined)
+    out.event({ kind: `${limit}-expired`, direction: 'outbound', spi: sa.spi, policy: sa.policy });
+}
+
+/** RFC 4303 §3.3.3: the counter must not wrap, so this SA is over; that is an auditable event. */
+function exhaust(sa: OutboundSa, out: DataPlaneOutbox): DropCause {
+  if (sa.usage.end()) reportLimit(sa, 'hard', out);
+  return 'sequence-exhausted';
 }

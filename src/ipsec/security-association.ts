@@ -25,7 +25,10 @@ abstract class SecurityAssociation {
   readonly policy: PolicyId;
   readonly localAddress: IpAddress;
   readonly remoteAddress: IpAddress;
-  readonly originalAddresses: { readonly local: IpAddress; readonly remote: IpAddress } | undefined;
+  /** Of the outer header. */
+  readonly family: AddressFamily;
+  /** The SPI of the AH around this ESP, in a bundle. */
+  readonly wrappedInAh: Spi | undefined;
   readonly selectors: SelectorMatcher;
   readonly transform: Transform;
   readonly usage: SaUsage;
@@ -39,14 +42,15 @@ abstract class SecurityAssociation {
     this.policy = sa.policy;
     this.localAddress = sa.localAddress;
     this.remoteAddress = sa.remoteAddress;
-    this.originalAddresses = sa.originalAddresses;
+    this.family = addressFamily(sa.remoteAddress);
+    this.wrappedInAh = sa.wrappedInAh;
     this.selectors = new SelectorMatcher(sa.selectors);
     this.transform = transform;
     this.usage = new SaUsage(now, sa.lifetime);
     this.headerLength =
       sa.protocol === 'esp'
         ? ESP_HEADER_LENGTH + transform.ivLength
-        : ahLength(addressFamily(sa.localAddress), transform.ivLength + transform.icvLength);
+        : ahLength(this.family, transform.ivLength + transform.icvLength);
   }
 }
 
@@ -66,6 +70,7 @@ export class OutboundSa extends SecurityAssociation {
   readonly outer: OuterHeader;
   #pathMtu = PATH_MTU_DEFAULT;
   #innerMtu = 0;
+  #bundled: OutboundSa | undefined;
 
   constructor(now: Instant, sa: IpsecSa, transform: Transform, pathMtu = PATH_MTU_DEFAULT) {
     super(now, sa, transform);
@@ -100,7 +105,7 @@ export class OutboundSa extends SecurityAssociation {
   set pathMtu(octets: number) {
     this.#pathMtu = octets;
     const { transform } = this;
-    let room = octets - this.headerLength;
+    let room = octets - this.headerLength - (this.#bundled?.headerLength ?? 0);
     if (this.mode === 'tunnel') room -= this.outer.length;
     if (this.udp !== undefined) room -= UDP_HEADER_LENGTH;
     if (this.protocol === 'esp') {
@@ -108,6 +113,16 @@ export class OutboundSa extends SecurityAssociation {
       room = room - (room % transform.alignment) - ESP_TRAILER_LENGTH;
     }
     this.#innerMtu = room;
+  }
+
+  /** The AH SA that goes around this ESP SA, in a bundle. */
+  get bundled(): OutboundSa | undefined {
+    return this.#bundled;
+  }
+
+  set bundled(ah: OutboundSa | undefined) {
+    this.#bundled = ah;
+    this.pathMtu = this.#pathMtu;
   }
 
   /** Octets of the largest inner packet (in transport mode: packet) that fits the path in one piece. */

@@ -29,6 +29,12 @@ export class SelectorMatcher {
       ? this.local.contains(flow, 0, flow.sourcePort) && this.remote.contains(flow, 4, flow.destinationPort)
       : this.local.contains(flow, 4, flow.destinationPort) && this.remote.contains(flow, 0, flow.sourcePort);
   }
+
+  /** Whether protocol and ports fit: for an inbound packet whose addresses are not its own, as in transport mode through UDP. */
+  matchesUpperLayer(flow: Flow): boolean {
+    if (this.protocol !== ANY_PROTOCOL && this.protocol !== flow.protocol) return false;
+    return this.local.containsPort(flow.destinationPort) && this.remote.containsPort(flow.sourcePort);
+  }
 }
 
 /** One side of a pair. */
@@ -49,8 +55,15 @@ export class SideMatcher {
 
   /** `word` says which address of the flow is meant: 0 the source, 4 the destination. */
   contains(flow: Flow, word: number, port: number): boolean {
-    if (!this.isAnyPort && (port === PORT_UNKNOWN || port < this.firstPort || port > this.lastPort)) return false;
-    return compareWords(flow.addresses, word, this.first) >= 0 && compareWords(flow.addresses, word, this.last) <= 0;
+    return (
+      this.containsPort(port) &&
+      compareWords(flow.addresses, word, this.first) >= 0 &&
+      compareWords(flow.addresses, word, this.last) <= 0
+    );
+  }
+
+  containsPort(port: number): boolean {
+    return this.isAnyPort || (port !== PORT_UNKNOWN && port >= this.firstPort && port <= this.lastPort);
   }
 }
 

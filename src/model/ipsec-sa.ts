@@ -57,6 +57,11 @@ export interface IpsecSa {
   /** Packets that the anti-replay window spans; 0 switches the check off. */
   readonly replayWindow: number;
   readonly lifetime: SaLifetime;
+  /**
+   * In a bundle (RFC 2408 §4.2: ESP and AH in one proposal): the SPI of the AH that goes around this ESP, in the same direction.
+   * The AH SA has the same policy; `use-outbound` names the ESP SA.
+   */
+  readonly wrappedInAh?: Spi;
   /** In transport mode behind NAT: the addresses that the peers see themselves as (RFC 3947 §5.2). */
   readonly originalAddresses?: { readonly local: IpAddress; readonly remote: IpAddress };
 }
