@@ -5,7 +5,6 @@
 // Level-triggered epoll and bounded batches make it fair: no source, IKE's datagrams among them, waits for another's flood to end.
 
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { nodePacketCrypto } from '../../crypto/node-packet-provider.ts';
 import { systemRandom } from '../../crypto/node-provider.ts';
 import { DataPlane } from '../../ipsec/data-plane.ts';
 import type { DataPlaneOutbox } from '../../ipsec/outbox.ts';
@@ -18,6 +17,7 @@ import { POLICY_INTERFACE } from '../network-plan.ts';
 import { Arena } from './arena.ts';
 import { EngineTally } from './engine-counters.ts';
 import type { CountedSa, EngineReport, EngineRequest, EngineSettings } from './messages.ts';
+import { createPacketCrypto } from './openssl-packet-crypto.ts';
 import { Poller, type Readable } from './poller.ts';
 import { RawReceiver, RawSender } from './raw-socket.ts';
 import { TunnelPort } from './tunnel-port.ts';
@@ -32,7 +32,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   readonly #arena = new Arena(ARENA_LENGTH);
   readonly #tally = new EngineTally();
   readonly #poller = new Poller();
-  readonly #dataPlane = new DataPlane({ crypto: nodePacketCrypto, random: systemRandom });
+  readonly #dataPlane = new DataPlane({ crypto: createPacketCrypto(this.#arena), random: systemRandom });
   readonly #tunnels = new Map<string, TunnelPort>();
   readonly #udpPorts = new Map<string, UdpPort>();
   readonly #rawSender: RawSender;

@@ -1,0 +1,99 @@
+// The OpenSSL 3 that Node itself is linked with, reached through FFI. A context is keyed once and used for every packet of its SA:
+// `crypto.createCipheriv` would make a new one each time, which takes eight times as long as encrypting 1,400 octets.
+
+import koffi from 'koffi';
+import { invariant } from '../../lib/invariant.ts';
+import type { NativeMemory } from '../libc.ts';
+
+const library = koffi.load(null);
+
+function bind(name: string, result: string, parameters: readonly string[]): (...parameters: number[]) => number {
+  return library.func(name, result, [...parameters]);
+}
+
+/** The functions of OpenSSL that the packet path calls; pointers are Numbers. */
+export interface OpenSsl {
+  readonly fetchCipher: (context: number, name: number, properties: number) => number;
+  readonly newCipherContext: () => number;
+  readonly freeCipherContext: (context: number) => number;
+  readonly encryptInit: (context: number, cipher: number, key: number, iv: number, parameters: number) => number;
+  readonly decryptInit: (context: number, cipher: number, key: number, iv: number, parameters: number) => number;
+  readonly encryptUpdate: (context: number, out: number, outLength: number, from: number, length: number) => number;
+  readonly decryptUpdate: (context: number, out: number, outLength: number, from: number, length: number) => number;
+  readonly encryptFinal: (context: number, out: number, outLength: number) => number;
+  readonly decryptFinal: (context: number, out: number, outLength: number) => number;
+  readonly control: (context: number, type: number, argument: number, pointer: number) => number;
+  readonly setPadding: (context: number, padding: number) => number;
+  readonly fetchMac: (context: number, name: number, properties: number) => number;
+  readonly newMacContext: (mac: number) => number;
+  readonly freeMacContext: (context: number) => number;
+  readonly macInit: (context: number, key: number, keyLength: number, parameters: number) => number;
+  readonly macUpdate: (context: number, from: number, length: number) => number;
+  readonly macFinal: (context: number, out: number, outLength: number, outSize: number) => number;
+}
+
+/** `undefined` where Node was built without a reachable OpenSSL 3. */
+export function loadOpenSsl(): OpenSsl | undefined {
+  const pointer = 'uintptr_t';
+  const update = [pointer, pointer, pointer, pointer, 'int'];
+  const init = [pointer, pointer, pointer, pointer, pointer];
+  try {
+    return {
+      fetchCipher: bind('EVP_CIPHER_fetch', pointer, [pointer, pointer, pointer]),
+      newCipherContext: bind('EVP_CIPHER_CTX_new', pointer, []),
+      freeCipherContext: bind('EVP_CIPHER_CTX_free', 'void', [pointer]),
+      encryptInit: bind('EVP_EncryptInit_ex2', 'int', init),
+      decryptInit: bind('EVP_DecryptInit_ex2', 'int', init),
+      encryptUpdate: bind('EVP_EncryptUpdate', 'int', update),
+      decryptUpdate: bind('EVP_DecryptUpdate', 'int', update),
+      encryptFinal: bind('EVP_EncryptFinal_ex', 'int', [pointer, pointer, pointer]),
+      decryptFinal: bind('EVP_DecryptFinal_ex', 'int', [pointer, pointer, pointer]),
+      control: bind('EVP_CIPHER_CTX_ctrl', 'int', [pointer, 'int', 'int', pointer]),
+      setPadding: bind('EVP_CIPHER_CTX_set_padding', 'int', [pointer, 'int']),
+      fetchMac: bind('EVP_MAC_fetch', pointer, [pointer, pointer, pointer]),
+      newMacContext: bind('EVP_MAC_CTX_new', pointer, [pointer]),
+      freeMacContext: bind('EVP_MAC_CTX_free', 'void', [pointer]),
+      macInit: bind('EVP_MAC_init', 'int', [pointer, pointer, 'size_t', pointer]),
+      macUpdate: bind('EVP_MAC_update', 'int', [pointer, pointer, 'size_t']),
+      macFinal: bind('EVP_MAC_final', 'int', [pointer, pointer, pointer, 'size_t']),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+const OSSL_PARAM_UTF8_STRING = 4;
+const OSSL_PARAM_OCTET_STRING = 5;
+const OSSL_PARAM_LENGTH = 40;
+/** Where an OSSL_PARAM says where its data lies, and how many octets that are. */
+export const PARAMETER_DATA = 16;
+export const PARAMETER_SIZE = 24;
+
+/** Writes one named parameter and the end mark (OSSL_PARAM(3)) at `offset`; `name` and `data` are addresses. Takes 80 octets. */
+export function writeParameter(
+  memory: NativeMemory,
+  offset: number,
+  name: number,
+  kind: 'text' | 'octets',
+  data: number,
+  length: number,
+): void {
+  const { view, bytes } = memory;
+  bytes.fill(0, offset, offset + 2 * OSSL_PARAM_LENGTH);
+  writePointer(view, offset, name);
+  view.setUint32(offset + 8, kind === 'text' ? OSSL_PARAM_UTF8_STRING : OSSL_PARAM_OCTET_STRING, true);
+  writePointer(view, offset + PARAMETER_DATA, data);
+  writePointer(view, offset + PARAMETER_SIZE, length);
+}
+
+/** Writes a pointer or `size_t`; Numbers hold 53 bits, and no address has more than 48. */
+export function writePointer(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, value >>> 0, true);
+  view.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
+}
+
+/** Passes on a pointer that is not NULL. */
+export function requirePointer(pointer: number, what: string): number {
+  invariant(pointer !== 0, `OpenSSL has ${what}`);
+  return pointer;
+}
