@@ -52,7 +52,10 @@ test('RFC 5114 Appendix A, RFC 5903 §8, RFC 6932 Appendix A and more: both side
       assert.equal(result.sharedSecret && toHex(result.sharedSecret), vector.shared, group);
     }
   }
-  assert.deepEqual([...seen].toSorted(), GROUPS.toSorted());
+  assert.deepEqual(
+    GROUPS.filter((group) => !seen.has(group)),
+    [],
+  );
 });
 
 /** Wycheproof's files for our curves; of the slow ones, one valid case in so many is enough. */

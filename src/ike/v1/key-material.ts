@@ -64,22 +64,22 @@ export function skeyidFromSignatures(prf: Prf, nonces: Nonces, gXY: Secret): Sec
 }
 
 /** SKEYID_d, from which IPsec's keys come (RFC 2409 §5). */
-export function skeyidD(prf: Prf, skeyid: Secret, gXY: Secret, cookies: Cookies): Secret {
+function skeyidD(prf: Prf, skeyid: Secret, gXY: Secret, cookies: Cookies): Secret {
   return new Secret(prf(skeyid.reveal(), ...sharedWith(gXY, cookies, 0)));
 }
 
 /** SKEYID_a, which authenticates messages (RFC 2409 §5). */
-export function skeyidA(prf: Prf, skeyid: Secret, previous: Secret, gXY: Secret, cookies: Cookies): Secret {
+function skeyidA(prf: Prf, skeyid: Secret, previous: Secret, gXY: Secret, cookies: Cookies): Secret {
   return new Secret(prf(skeyid.reveal(), previous.reveal(), ...sharedWith(gXY, cookies, 1)));
 }
 
 /** SKEYID_e, from which the cipher's key comes (RFC 2409 §5). */
-export function skeyidE(prf: Prf, skeyid: Secret, previous: Secret, gXY: Secret, cookies: Cookies): Secret {
+function skeyidE(prf: Prf, skeyid: Secret, previous: Secret, gXY: Secret, cookies: Cookies): Secret {
   return new Secret(prf(skeyid.reveal(), previous.reveal(), ...sharedWith(gXY, cookies, 2)));
 }
 
 /** The key for the cipher: the first octets of SKEYID_e or, where that is too short, of Ka (RFC 2409 Appendix B). */
-export function cipherKey(prf: Prf, skeyidE: Secret, cipher: CbcAlgorithm): Secret {
+function cipherKey(prf: Prf, skeyidE: Secret, cipher: CbcAlgorithm): Secret {
   const length = ENCRYPTION[cipher].keyLength;
   if (skeyidE.length >= length) return new Secret(skeyidE.reveal().slice(0, length));
   return new Secret(feedBack(length, (previous) => prf(skeyidE.reveal(), previous ?? Uint8Array.of(0))));
@@ -190,7 +190,7 @@ export interface KeymatPurpose {
 }
 
 /** `length` octets of KEYMAT (RFC 2409 §5.5). */
-export function keymat(prf: Prf, skeyidD: Secret, purpose: KeymatPurpose, length: number): Secret {
+function keymat(prf: Prf, skeyidD: Secret, purpose: KeymatPurpose, length: number): Secret {
   const { protocol, spi, nonces, gQmXY } = purpose;
   const seed = [
     ...(gQmXY ? [gQmXY.reveal()] : []),
