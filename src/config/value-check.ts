@@ -13,7 +13,11 @@ export interface ValueFault {
 
 /** Says what is wrong with `value`, or nothing. Within groups `<*>` and its kin stand for names (`isPattern`). */
 export function checkValue(type: ValueType, value: string, isPattern: boolean): ValueFault | undefined {
-  if (isPattern && /^<.*>$/.test(value)) return undefined;
+  if (/^<.*>$/.test(value)) {
+    if (isPattern) return undefined;
+    if (type.kind !== 'text')
+      return { message: `'${value}' is a placeholder: put the real value in (${describeType(type)})` };
+  }
   switch (type.kind) {
     case 'text':
       return checkLength(value, type.min, type.max);
