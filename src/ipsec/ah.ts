@@ -3,13 +3,13 @@
 
 import type { DropCause } from './counters.ts';
 import type { OpenedPacket } from './esp.ts';
+import { writeIv } from './explicit-iv.ts';
 import { type Endpoint, zeroMutableFields } from './mutable-fields.ts';
 import { putUint32, uint8At, uint32At } from './octets.ts';
+import type { RandomBlocks } from './random-blocks.ts';
 import type { InboundSa, OutboundSa } from './security-association.ts';
-import type { Transform } from './transform.ts';
 
 const FIXED_LENGTH = 12;
-const SUBSPACE = 2 ** 32;
 /** An IPv6 header and eight extension headers of the greatest length. */
 const HEADERS_LENGTH_MAX = 40 + 8 * 2048;
 const ICV_LENGTH_MAX = 32;
@@ -22,11 +22,13 @@ export class AuthenticationHeader {
   readonly #icv = new Uint8Array(ICV_LENGTH_MAX);
 
   /**
-   * Writes AH at `buffer[ahStart, ahStart + sa.headerLength)` of the IP packet `buffer[start, end)`, whose other headers are final.
+   * Writes AH, under the sequence number whose halves are `high` and `low`, at `buffer[ahStart, ahStart + sa.headerLength)` of the IP packet `buffer[start, end)`, whose other headers are final.
    */
   protect(
     sa: OutboundSa,
-    sequence: number,
+    high: number,
+    low: number,
+    ivs: RandomBlocks,
     buffer: Uint8Array,
     start: number,
     ahStart: number,
@@ -39,24 +41,21 @@ export class AuthenticationHeader {
     buffer[ahStart + 1] = sa.headerLength / 4 - 2;
     buffer[ahStart + 2] = buffer[ahStart + 3] = 0;
     putUint32(buffer, ahStart + 4, sa.spi);
-    putUint32(buffer, ahStart + 8, sequence % SUBSPACE);
+    putUint32(buffer, ahStart + 8, low);
     buffer.fill(0, ahStart + FIXED_LENGTH, ahStart + sa.headerLength);
-    if (transform.ivLength > 0) {
-      putUint32(transform.iv, 0, Math.floor(sequence / SUBSPACE));
-      putUint32(transform.iv, 4, sequence % SUBSPACE);
-      buffer.set(transform.iv, ahStart + FIXED_LENGTH);
-    }
+    writeIv(transform, high, low, ivs);
+    buffer.set(transform.iv, ahStart + FIXED_LENGTH);
     this.#setAside(buffer, start, ahStart, 'sender');
-    putSuffix(transform, sequence);
+    if (transform.isExtended) putUint32(transform.suffix, 0, high);
     const icvStart = ahStart + FIXED_LENGTH + transform.ivLength;
     transform.integrity?.compute(transform.iv, buffer.subarray(start, end), transform.suffix, buffer, icvStart);
     this.#putBack(buffer, start, ahStart);
   }
 
-  /** Verifies the AH at `ahStart` of the IP packet `buffer[start, end)`; on success `opened` is what follows it. */
+  /** Verifies the AH at `ahStart` of the IP packet `buffer[start, end)`; on success `opened` is what follows. */
   open(
     sa: InboundSa,
-    sequence: number,
+    high: number,
     buffer: Uint8Array,
     start: number,
     ahStart: number,
@@ -75,7 +74,7 @@ export class AuthenticationHeader {
     icv.set(buffer.subarray(icvStart, icvStart + icvLength));
     buffer.fill(0, icvStart, icvStart + icvLength);
     this.#setAside(buffer, start, ahStart, 'receiver');
-    putSuffix(transform, sequence);
+    if (transform.isExtended) putUint32(transform.suffix, 0, high);
     const isGood = integrity?.verify(iv, buffer.subarray(start, end), transform.suffix, icv) === true;
     this.#putBack(buffer, start, ahStart);
     if (!isGood) return 'bad-icv';
@@ -98,8 +97,4 @@ export class AuthenticationHeader {
 /** The low half of the sequence number in the AH that starts at `start`. */
 export function ahSequence(buffer: Uint8Array, start: number): number {
   return uint32At(buffer, start + 8);
-}
-
-function putSuffix(transform: Transform, sequence: number): void {
-  if (transform.isExtended) putUint32(transform.suffix, 0, Math.floor(sequence / SUBSPACE));
 }

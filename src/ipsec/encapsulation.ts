@@ -17,6 +17,8 @@ import { putUint16, uint8At } from './octets.ts';
 import { RandomBlocks } from './random-blocks.ts';
 import type { OutboundSa } from './security-association.ts';
 
+const SUBSPACE = 2 ** 32;
+
 /** A packet in a buffer that somebody else knows, and what must be known of its IP headers. */
 export interface PacketSpan {
   start: number;
@@ -52,9 +54,11 @@ export class Encapsulation {
 
   #wrapTunnel(sa: OutboundSa, sequence: number, buffer: Uint8Array, span: PacketSpan, outer: OuterFields): void {
     const { start, end } = span;
+    const high = Math.floor(sequence / SUBSPACE);
+    const low = sequence % SUBSPACE;
     const nextHeader = uint8At(buffer, start) >>> 4 === 4 ? PROTOCOL_IPV4 : PROTOCOL_IPV6;
     const headerStart = start - sa.headerLength;
-    if (sa.protocol === 'esp') span.end = protectEsp(sa, sequence, this.#ivs, buffer, start, end, nextHeader);
+    if (sa.protocol === 'esp') span.end = protectEsp(sa, high, low, this.#ivs, buffer, start, end, nextHeader);
     span.start = headerStart;
     if (sa.udp) return;
     span.start = headerStart - sa.outer.length;
@@ -62,24 +66,27 @@ export class Encapsulation {
     span.nextHeaderOffset = sa.outer.length === IPV4_HEADER_LENGTH ? 9 : 6;
     this.#identification = (this.#identification + 1) & 0xffff;
     sa.outer.write(buffer, span.start, span.end, outer.trafficClass, outer.dontFragment, this.#identification);
-    if (sa.protocol === 'ah') this.#ah.protect(sa, sequence, buffer, span.start, headerStart, span.end, nextHeader);
+    if (sa.protocol === 'ah')
+      this.#ah.protect(sa, high, low, this.#ivs, buffer, span.start, headerStart, span.end, nextHeader);
   }
 
   #wrapTransport(sa: OutboundSa, sequence: number, buffer: Uint8Array, span: PacketSpan): void {
     const { start, end, protectOffset, nextHeaderOffset } = span;
+    const high = Math.floor(sequence / SUBSPACE);
+    const low = sequence % SUBSPACE;
     const payloadStart = start + protectOffset;
     const nextHeader = uint8At(buffer, start + nextHeaderOffset);
     const newStart = start - sa.headerLength;
     buffer.copyWithin(newStart, start, payloadStart);
     if (sa.protocol === 'esp') {
-      span.end = protectEsp(sa, sequence, this.#ivs, buffer, payloadStart, end, nextHeader);
+      span.end = protectEsp(sa, high, low, this.#ivs, buffer, payloadStart, end, nextHeader);
       span.start = sa.udp ? payloadStart - sa.headerLength : newStart;
       if (!sa.udp) rewriteHeader(buffer, newStart, nextHeaderOffset, PROTOCOL_ESP, span.end);
       return;
     }
     span.start = newStart;
     rewriteHeader(buffer, newStart, nextHeaderOffset, PROTOCOL_AH, end);
-    this.#ah.protect(sa, sequence, buffer, newStart, newStart + protectOffset, end, nextHeader);
+    this.#ah.protect(sa, high, low, this.#ivs, buffer, newStart, newStart + protectOffset, end, nextHeader);
   }
 }
 

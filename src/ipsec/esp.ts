@@ -7,6 +7,7 @@
 //  5. padding is checked (§2.4), and what is left is the payload
 
 import type { DropCause } from './counters.ts';
+import { writeIv } from './explicit-iv.ts';
 import { putUint32, uint8At, uint32At } from './octets.ts';
 import type { RandomBlocks } from './random-blocks.ts';
 import type { InboundSa, OutboundSa } from './security-association.ts';
@@ -14,7 +15,6 @@ import type { Transform } from './transform.ts';
 
 const ESP_HEADER_LENGTH = 8;
 const TRAILER_LENGTH = 2;
-const SUBSPACE = 2 ** 32;
 const NO_IV = new Uint8Array(0);
 
 /** Where the payload of an opened packet lies in its buffer. One object serves for all packets of a data plane. */
@@ -25,13 +25,15 @@ export interface OpenedPacket {
 }
 
 /**
- * Wraps the payload at `buffer[start, end)` in ESP, in place, under `sequence`, which the caller took from the SA.
+ * Wraps the payload at `buffer[start, end)` in ESP, in place, under the sequence number whose
+ * halves are `high` and `low`, which the caller took from the SA.
  * Needs `sa.headerLength` octets in front, and up to alignment + 2 + ICV behind. The ESP packet then starts at
  * `start - sa.headerLength`; the result is where it ends. The buffer stays the caller's.
  */
 export function protectEsp(
   sa: OutboundSa,
-  sequence: number,
+  high: number,
+  low: number,
   ivs: RandomBlocks,
   buffer: Uint8Array,
   start: number,
@@ -42,16 +44,16 @@ export function protectEsp(
   const trailerEnd = writeTrailer(transform.alignment, buffer, start, end, nextHeader);
   const headerStart = start - sa.headerLength;
   putUint32(buffer, headerStart, sa.spi);
-  putUint32(buffer, headerStart + 4, sequence % SUBSPACE);
-  writeIv(transform, sequence, ivs);
+  putUint32(buffer, headerStart + 4, low);
+  writeIv(transform, high, low, ivs);
   buffer.set(transform.iv, headerStart + ESP_HEADER_LENGTH);
   if (transform.aead) {
-    writeAdditionalData(transform, sa.spi, sequence);
+    writeAdditionalData(transform, sa.spi, high, low);
     transform.aead.seal(transform.iv, transform.additionalData, buffer, start, trailerEnd);
   } else {
     transform.cipher?.encrypt(transform.iv, buffer, start, trailerEnd);
     if (transform.integrity) {
-      if (transform.isExtended) putUint32(transform.suffix, 0, Math.floor(sequence / SUBSPACE));
+      if (transform.isExtended) putUint32(transform.suffix, 0, high);
       const authenticated = buffer.subarray(headerStart, trailerEnd);
       transform.integrity.compute(NO_IV, authenticated, transform.suffix, buffer, trailerEnd);
     }
@@ -65,12 +67,14 @@ export function espSequence(buffer: Uint8Array, start: number): number {
 }
 
 /**
- * Verifies and decrypts the ESP packet at `buffer[start, end)`, in place; `sequence` is the whole, extended one.
+ * Verifies and decrypts the ESP packet at `buffer[start, end)`, in place; `high` and `low` are the halves of its
+ * whole sequence number.
  * On success `opened` says where the payload is; on failure what is in the buffer must not be used.
  */
 export function openEsp(
   sa: InboundSa,
-  sequence: number,
+  high: number,
+  low: number,
   buffer: Uint8Array,
   start: number,
   end: number,
@@ -84,11 +88,11 @@ export function openEsp(
   if (length % transform.blockLength !== 0) return 'partial-block';
   if (transform.ivLength > 0) copyOctets(buffer, start + ESP_HEADER_LENGTH, transform.iv);
   if (transform.aead) {
-    writeAdditionalData(transform, sa.spi, sequence);
+    writeAdditionalData(transform, sa.spi, high, low);
     if (!transform.aead.open(transform.iv, transform.additionalData, buffer, payloadStart, cipherEnd)) return 'bad-icv';
   } else {
     if (transform.integrity) {
-      if (transform.isExtended) putUint32(transform.suffix, 0, Math.floor(sequence / SUBSPACE));
+      if (transform.isExtended) putUint32(transform.suffix, 0, high);
       const authenticated = buffer.subarray(start, cipherEnd);
       const icv = buffer.subarray(cipherEnd, end);
       if (!transform.integrity.verify(NO_IV, authenticated, transform.suffix, icv)) return 'bad-icv';
@@ -108,26 +112,16 @@ function writeTrailer(alignment: number, buffer: Uint8Array, start: number, end:
   return end + padLength + TRAILER_LENGTH;
 }
 
-function writeIv(transform: Transform, sequence: number, ivs: RandomBlocks): void {
-  if (transform.ivLength === 0) return;
-  if (transform.isIvRandom) {
-    ivs.fill(transform.iv);
-    return;
-  }
-  putUint32(transform.iv, 0, Math.floor(sequence / SUBSPACE));
-  putUint32(transform.iv, 4, sequence % SUBSPACE);
-}
-
-function writeAdditionalData(transform: Transform, spi: number, sequence: number): void {
+function writeAdditionalData(transform: Transform, spi: number, high: number, low: number): void {
   const { additionalData } = transform;
   putUint32(additionalData, 0, spi);
   let offset = 4;
   if (transform.isExtended) {
     // RFC 4106 §5: the high half stands in its natural place here, unlike in the packet.
-    putUint32(additionalData, offset, Math.floor(sequence / SUBSPACE));
+    putUint32(additionalData, offset, high);
     offset += 4;
   }
-  putUint32(additionalData, offset, sequence % SUBSPACE);
+  putUint32(additionalData, offset, low);
 }
 
 function readTrailer(buffer: Uint8Array, start: number, end: number, opened: OpenedPacket): DropCause | undefined {

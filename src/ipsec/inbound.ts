@@ -32,6 +32,7 @@ import { clampTcpMss } from './tcp-mss.ts';
 
 const ESP_HEADER_LENGTH = 8;
 const AH_FIXED_LENGTH = 12;
+const SUBSPACE = 2 ** 32;
 const UNKNOWN_SPI_EVENTS_PER_SECOND_MAX = 10;
 /** Where no outer header is to be seen: what UDP carried it in stays with the host. */
 const NO_TRAFFIC_CLASS = -1;
@@ -159,9 +160,10 @@ export class Inbound {
     const low = isEsp ? espSequence(buffer, at) : ahSequence(buffer, at);
     const sequence = sa.transform.isExtended ? sa.window.extend(low) : low;
     if (!sa.window.isFresh(sequence)) return 'replayed';
+    const high = Math.floor(sequence / SUBSPACE);
     const cause = isEsp
-      ? openEsp(sa, sequence, buffer, at, end, this.#opened)
-      : this.#ah.open(sa, sequence, buffer, start, at, end, this.#opened);
+      ? openEsp(sa, high, low, buffer, at, end, this.#opened)
+      : this.#ah.open(sa, high, buffer, start, at, end, this.#opened);
     if (cause !== undefined && cause !== 'bad-padding') return cause;
     sa.window.accept(sequence);
     if (sa.usage.isTrafficEventDue(now)) out.event({ kind: 'inbound-traffic', spi: sa.spi, policy: sa.policy });
