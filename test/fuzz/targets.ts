@@ -1,5 +1,7 @@
+import { CONFIGURATION_TARGET } from './configuration-target.ts';
+import { DATA_PLANE_TARGET } from './data-plane-target.ts';
 import { DECODER_TARGETS } from './decoder-targets.ts';
 import type { FuzzTarget } from './fuzzer.ts';
 
 /** Everything that takes octets from strangers. Names are those of the folders in test/corpus. */
-export const FUZZ_TARGETS: readonly FuzzTarget[] = [...DECODER_TARGETS];
+export const FUZZ_TARGETS: readonly FuzzTarget[] = [...DECODER_TARGETS, DATA_PLANE_TARGET, CONFIGURATION_TARGET];
