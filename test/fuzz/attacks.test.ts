@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { REPOSITORY_ROOT } from '../shared.ts';
+
+test('every row of docs/ATTACKS.md names a test whose title has its identifier', () => {
+  const page = readFileSync(join(REPOSITORY_ROOT, 'docs/ATTACKS.md'), 'utf8');
+  const rows = [...page.matchAll(/^\| ([^|]+) \|[^|]+\|[^|]+\| ([^|]+) \|$/gm)].slice(1);
+  assert.ok(rows.length > 20);
+  const missing = rows.filter(([, identifier = '', file = '']) => {
+    const source = readFileSync(join(REPOSITORY_ROOT, file.trim()), 'utf8');
+    const titles = [...source.matchAll(/\btest\(\s*['`](.*)/g)].map(([, title = '']) => title);
+    return !titles.some((title) => title.includes(identifier.trim()));
+  });
+  assert.deepEqual(
+    missing.map(([row]) => row),
+    [],
+  );
+});
