@@ -1,6 +1,7 @@
 // Two data planes joined back to back, for tests: what one sends the other receives, on a copy.
 
 import { nodePacketCrypto } from '../crypto/node-packet-provider.ts';
+import type { PacketCryptoProvider } from '../crypto/provider.ts';
 import { SeededRandom } from '../lib/random.ts';
 import { type Instant, instant } from '../lib/time.ts';
 import { address, addressOctets, type IpAddress, parsePrefix, prefixRange, type UdpPath } from '../model/address.ts';
@@ -124,20 +125,26 @@ export function policy(given: Partial<SecurityPolicy> = {}): SecurityPolicy {
   };
 }
 
-export function newPlane(seed = 1): DataPlane {
-  return new DataPlane({ crypto: nodePacketCrypto, random: new SeededRandom(seed) });
+export function newPlane(seed = 1, crypto: PacketCryptoProvider = nodePacketCrypto): DataPlane {
+  return new DataPlane({ crypto, random: new SeededRandom(seed) });
 }
 
 /** West can send to east. */
 export class TwoPlanes {
-  readonly west = newPlane(1);
-  readonly east = newPlane(2);
+  readonly west: DataPlane;
+  readonly east: DataPlane;
   readonly fromWest = new RecordingOutbox();
   readonly fromEast = new RecordingOutbox();
   now: Instant = START;
 
-  constructor(sas: { readonly outbound: IpsecSa; readonly inbound: IpsecSa }, given: Partial<SecurityPolicy> = {}) {
+  constructor(
+    sas: { readonly outbound: IpsecSa; readonly inbound: IpsecSa },
+    given: Partial<SecurityPolicy> = {},
+    eastCrypto: PacketCryptoProvider = nodePacketCrypto,
+  ) {
     const { outbound, inbound } = sas;
+    this.west = newPlane(1);
+    this.east = newPlane(2, eastCrypto);
     const west = policy({ selectors: outbound.selectors, ...given });
     const { local, remote } = west.selectors;
     this.west.handleCommand(this.now, { kind: 'put-policy', policy: west }, this.fromWest);
