@@ -13,7 +13,7 @@ export interface Attribute {
 }
 
 /** Attributes in one list: beyond this the message is refused. */
-export const ATTRIBUTES_MAX = 256;
+const ATTRIBUTES_MAX = 256;
 
 const FORMAT_SHORT = 0x8000;
 const TYPE_MAX = 0x7fff;

@@ -5,14 +5,7 @@ import { fromHex, utf8 } from '../lib/bytes.ts';
 import { address, addressFromOctets, parsePrefix, prefixRange } from '../model/address.ts';
 import type { Identity } from '../model/identity.ts';
 import { ANY_PORT, type TrafficSelector } from '../model/traffic-selector.ts';
-import {
-  decodeIdentity,
-  decodeSelector,
-  encodeIdentity,
-  encodeSelector,
-  ID_TYPE,
-  isExpressibleSelector,
-} from './isakmp-identity.ts';
+import { decodeIdentity, decodeSelector, encodeIdentity, encodeSelector, ID_TYPE } from './isakmp-identity.ts';
 import type { IdentificationPayload } from './isakmp-payloads.ts';
 
 const NAME = fromHex('301e310b3009060355040613024348310f300d06035504030c0667772c6f6e65');
@@ -75,10 +68,14 @@ test('RFC 2407 §4.6.2: each form of selector has its type and octets', () => {
   }
 });
 
-test('a selector of several ports but not all cannot be said in IKEv1', () => {
-  assert.equal(isExpressibleSelector({ ...selector('10.0.0.0/8'), ports: { first: 1, last: 2 } }), false);
-  assert.equal(isExpressibleSelector({ ...selector('10.0.0.0/8'), ports: { first: 0, last: 0 } }), false);
-  assert.equal(isExpressibleSelector({ ...selector('10.0.0.0/8'), ports: { first: 443, last: 443 } }), true);
+test('RFC 2407 §4.6.2: one port is named, all are 0, and several but not all are said as all', () => {
+  for (const [first, last, port] of [
+    [443, 443, 443],
+    [0, 65_535, 0],
+    [1, 2, 0],
+  ] as const) {
+    assert.equal(encodeSelector({ ...selector('10.0.0.0/8'), ports: { first, last } }).port, port);
+  }
 });
 
 test('tcpdump:isakmp-identification-segfault: identification data of another length than its type has is malformed', () => {

@@ -1,7 +1,6 @@
 // Identification payloads and what they mean: who a peer is in phase 1, what an SA carries in phase 2 (RFC 2407 §4.6.2).
 
 import { concat, fromUtf8, utf8 } from '../lib/bytes.ts';
-import { invariant } from '../lib/invariant.ts';
 import { catchMalformed, Malformed } from '../lib/malformed.ts';
 import { ok, type Result } from '../lib/result.ts';
 import {
@@ -101,18 +100,11 @@ export function decodeSelector(payload: IdentificationPayload): Result<TrafficSe
   });
 }
 
-/** Whether IKEv1 can say this selector: it names one port or all (RFC 2407 §4.6.2). */
-export function isExpressibleSelector(selector: TrafficSelector): boolean {
-  const { first, last } = selector.ports;
-  return (first === ANY_PORT.first && last === ANY_PORT.last) || (first === last && first !== 0);
-}
-
 /**
- * The identification that says exactly this selector, in its most usual form: one address, a subnet, or else a range.
- * The selector must be one that `isExpressibleSelector` accepts.
+ * The identification that says this selector, in its most usual form: one address, a subnet, or else a range of addresses.
+ * IKEv1 can name one port or all (RFC 2407 §4.6.2): some ports but not all are said as all, as strongSwan does.
  */
 export function encodeSelector(selector: TrafficSelector): IdentificationPayload {
-  invariant(isExpressibleSelector(selector), 'an IKEv1 selector names one port or all');
   const { addresses, protocol, ports } = selector;
   const port = ports.first === ports.last ? ports.first : 0;
   const isIpv4 = addressFamily(addresses.first) === 4;

@@ -40,8 +40,6 @@ export const NOTIFY_TYPE = {
   'R-U-THERE-ACK': 36_137,
 } as const;
 
-export type NotifyName = keyof typeof NOTIFY_TYPE;
-
 const STATUS_TYPE_MIN = 16_384;
 const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(NOTIFY_TYPE).map(([name, type]) => [type, name]));
 

@@ -110,7 +110,7 @@ export type MessageFields = Pick<
 export const GENERIC_HEADER_LENGTH = 4;
 
 /** Payloads in one message: beyond this it is refused. */
-export const PAYLOADS_PER_MESSAGE_MAX = 128;
+const PAYLOADS_PER_MESSAGE_MAX = 128;
 
 /** Nonces are 8 to 256 octets (RFC 2409 §5). */
 const NONCE_LENGTH_MIN = 8;
@@ -192,7 +192,7 @@ export function rawOctetsFrom(payloads: readonly DecodedPayload[], index: number
 }
 
 /** The number that stands for this payload in the "next payload" field before it. */
-export function payloadType(payload: Payload): number {
+function payloadType(payload: Payload): number {
   switch (payload.kind) {
     case 'nat-discovery':
     case 'nat-original-address':

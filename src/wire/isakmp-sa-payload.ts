@@ -41,7 +41,7 @@ export interface Transform {
 }
 
 /** Proposals in one SA payload: beyond this the message is refused. */
-export const PROPOSALS_MAX = 64;
+const PROPOSALS_MAX = 64;
 
 const NESTED_HEADER_LENGTH = 4;
 

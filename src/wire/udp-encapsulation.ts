@@ -3,7 +3,7 @@
 import { concat } from '../lib/bytes.ts';
 
 /** Four zero octets where ESP has its SPI, which is never zero (RFC 3948 §2.2). */
-export const NON_ESP_MARKER_LENGTH = 4;
+const NON_ESP_MARKER_LENGTH = 4;
 
 export type Udp4500Content = 'ike' | 'esp' | 'keepalive' | 'malformed';
 
