@@ -45,8 +45,9 @@ class SchemaCheck {
   #checkSupport(statement: Statement, schema: SchemaNode): void {
     if (schema.support === 'supported' || this.#saidOnce.has(schema)) return;
     this.#saidOnce.add(schema);
-    const effect = schema.support === 'no-effect' ? 'accepted, but without effect here' : 'not supported yet';
-    this.#compilation.warn(statement, `${effect}: ${schema.reason}`);
+    if (schema.support === 'no-effect')
+      this.#compilation.warn(statement, `accepted, but without effect here: ${schema.reason}`);
+    else this.#compilation.error(statement, `not supported yet: ${schema.reason}`, `delete ${statement.path}`);
   }
 
   #missing(statement: Statement, schema: SchemaNode): void {

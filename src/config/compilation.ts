@@ -69,13 +69,34 @@ export class Statement {
   }
 }
 
+/** A security policy that sends traffic through a VPN. */
+export interface TunnelPolicy {
+  readonly statement: Statement;
+  readonly fromZone: string;
+  readonly toZone: string;
+}
+
 /** What compiling and checking share: the tree, and where to say what is wrong. */
 export class Compilation {
   readonly root: Statement;
   readonly diagnostics: Diagnostic[] = [];
+  #tunnelPolicies: ReadonlyMap<string, readonly TunnelPolicy[]> | undefined;
+  #zones: ReadonlyMap<string, Statement> | undefined;
 
   constructor(root: ConfigNode) {
     this.root = new Statement(root);
+  }
+
+  /** The policies that send traffic through a VPN, by the VPN's name. */
+  get tunnelPolicies(): ReadonlyMap<string, readonly TunnelPolicy[]> {
+    this.#tunnelPolicies ??= indexTunnelPolicies(this.root);
+    return this.#tunnelPolicies;
+  }
+
+  /** The security zone that an interface is in; unit 0 if the name says none. */
+  zoneOf(name: string): Statement | undefined {
+    this.#zones ??= indexZones(this.root);
+    return this.#zones.get(name.includes('.') ? name : `${name}.0`) ?? this.#zones.get('all');
   }
 
   error(where: Statement, message: string, fix?: string): void {
@@ -94,4 +115,30 @@ export class Compilation {
     const { path, line } = where;
     this.diagnostics.push({ severity, path, line, message, ...(fix !== undefined && { fix }) });
   }
+}
+
+function indexTunnelPolicies(root: Statement): ReadonlyMap<string, readonly TunnelPolicy[]> {
+  const index = new Map<string, TunnelPolicy[]>();
+  for (const from of root.entries('security', 'policies', 'from-zone')) {
+    for (const to of from.entries('to-zone')) {
+      for (const statement of to.entries('policy')) {
+        const vpn = statement.value('then', 'permit', 'tunnel', 'ipsec-vpn');
+        if (vpn === undefined) continue;
+        const policy = { statement, fromZone: from.name, toZone: to.name };
+        const others = index.get(vpn);
+        if (others) others.push(policy);
+        else index.set(vpn, [policy]);
+      }
+    }
+  }
+  return index;
+}
+
+function indexZones(root: Statement): ReadonlyMap<string, Statement> {
+  const zones = new Map<string, Statement>();
+  for (const zone of root.entries('security', 'zones', 'security-zone')) {
+    for (const name of zone.words('interfaces'))
+      zones.set(name.includes('.') || name === 'all' ? name : `${name}.0`, zone);
+  }
+  return zones;
 }

@@ -126,7 +126,7 @@ function selectorRoutes(compilation: Compilation, vpn: VpnConfig): TunnelRouteCo
 export function isIpv6Only(root: Statement, tunnel: string): boolean {
   const { device, unit } = splitInterface(tunnel);
   const family = root.at('interfaces', device, 'unit', unit, 'family');
-  return family !== undefined && family.has('inet6') && !family.has('inet');
+  return family?.has('inet6') === true && !family.has('inet');
 }
 
 /** A prefix of every address of a family. */

@@ -87,7 +87,7 @@ function proxyIdentity(compilation: Compilation, proxy: Statement): VpnSelectorC
 function policySelectors(compilation: Compilation, vpn: Statement): VpnSelectorConfig[] {
   const outside = zoneOfGateway(compilation, vpn);
   const selectors = new Map<string, VpnSelectorConfig>();
-  for (const { statement, fromZone, toZone } of tunnelPolicies(compilation.root, vpn.name)) {
+  for (const { statement, fromZone, toZone } of compilation.tunnelPolicies.get(vpn.name) ?? []) {
     const sources = statement.words('match', 'source-address');
     const destinations = statement.words('match', 'destination-address');
     // A policy towards the outside has our networks as its source; one for the way in has them as its destination.
@@ -115,34 +115,8 @@ function policySelectors(compilation: Compilation, vpn: Statement): VpnSelectorC
   );
 }
 
-/** A security policy that sends traffic through a VPN. */
-export interface TunnelPolicy {
-  readonly statement: Statement;
-  readonly fromZone: string;
-  readonly toZone: string;
-}
-
-export function tunnelPolicies(root: Statement, vpn: string): TunnelPolicy[] {
-  return root.entries('security', 'policies', 'from-zone').flatMap((from) =>
-    from.entries('to-zone').flatMap((to) =>
-      to
-        .entries('policy')
-        .filter((policy) => policy.value('then', 'permit', 'tunnel', 'ipsec-vpn') === vpn)
-        .map((statement) => ({ statement, fromZone: from.name, toZone: to.name })),
-    ),
-  );
-}
-
 function zoneOfGateway(compilation: Compilation, vpn: Statement): string | undefined {
   const gateway = vpn.value('ike', 'gateway') ?? '';
   const external = compilation.root.value('security', 'ike', 'gateway', gateway, 'external-interface');
-  return external === undefined ? undefined : zoneOf(compilation.root, external)?.name;
-}
-
-/** The security zone that an interface is in. */
-export function zoneOf(root: Statement, name: string): Statement | undefined {
-  const withUnit = name.includes('.') ? name : `${name}.0`;
-  return root
-    .entries('security', 'zones', 'security-zone')
-    .find((zone) => zone.has('interfaces', withUnit) || zone.has('interfaces', name) || zone.has('interfaces', 'all'));
+  return external === undefined ? undefined : compilation.zoneOf(external)?.name;
 }

@@ -55,7 +55,7 @@ class Inheritance {
   #applied(node: ConfigNode, statement: string): string[] {
     const words = node.child(statement)?.children.map((child) => child.word) ?? [];
     // `${node}` is the name of the member of a cluster; alone, we are the first.
-    return words.map((word) => word.replace('${node}', 'node0'));
+    return words.map((word) => word.replace(/\$\{node\}/, 'node0'));
   }
 }
 

@@ -1,5 +1,5 @@
 import { INTERFACES, ROUTING_INSTANCES, ROUTING_OPTIONS } from './schema-network.ts';
-import { container, EVERYWHERE, list, open, type SchemaNode, text } from './schema-node.ts';
+import { container, EVERYWHERE, leaf, list, open, type SchemaNode, TEXT, text } from './schema-node.ts';
 import { SECURITY } from './schema-security.ts';
 import { ACCESS, SYSTEM } from './schema-system.ts';
 
@@ -25,7 +25,6 @@ const ELSEWHERE: readonly (readonly [name: string, help: string])[] = [
   ['poe', 'Power over Ethernet'],
   ['policy-options', 'Routing policies'],
   ['protocols', 'Routing protocols'],
-  ['rcsid', 'Revision of this text'],
   ['schedulers', 'Times of day'],
   ['services', 'Services'],
   ['session-limit-group', 'Session limits'],
@@ -34,7 +33,6 @@ const ELSEWHERE: readonly (readonly [name: string, help: string])[] = [
   ['switch-options', 'Switching'],
   ['tenants', 'Tenants'],
   ['unified-edge', 'Mobile networks'],
-  ['version', 'Release that wrote this text'],
   ['virtual-chassis', 'Virtual chassis'],
   ['vlans', 'VLANs'],
   ['vmhost', 'Host below the device'],
@@ -57,7 +55,17 @@ const GROUPS = list('groups', 'Statements to be taken over elsewhere', text(254)
 });
 
 /** The whole language, from the top. */
-export const JUNOS_SCHEMA: SchemaNode = container('', 'The configuration', [GROUPS, ...HIERARCHIES], { isOpen: true });
+export const JUNOS_SCHEMA: SchemaNode = container(
+  '',
+  'The configuration',
+  [
+    leaf('version', 'Release that wrote this text', TEXT),
+    leaf('rcsid', 'Revision of this text', TEXT),
+    GROUPS,
+    ...HIERARCHIES,
+  ],
+  { isOpen: true },
+);
 
 /** The schema of a statement given by its path, keys included; `undefined` where the schema has nothing to say. */
 export function schemaAt(path: readonly string[]): SchemaNode | undefined {

@@ -1,5 +1,8 @@
 // What people paste is what a terminal showed: prompts, banners and page breaks stand between the statements.
 
+import { JUNOS_SCHEMA } from './junos-schema.ts';
+import type { SchemaNode } from './schema-node.ts';
+
 /** A line of the text with what is not configuration taken out. */
 export interface SourceLine {
   /** From 1. */
@@ -32,30 +35,46 @@ export function readPastedText(text: string): SourceLine[] {
 
 class PasteReader {
   #level: readonly string[] = [];
+  /** The lines are what an operational command printed. */
+  #isOutput = false;
 
   read(raw: string, number: number): SourceLine {
     const line = raw.replace(PAGER, (found) => ' '.repeat(found.length));
     const banner = BANNER.exec(line);
     if (banner) {
       this.#level = words(banner[1] ?? '');
+      this.#isOutput = false;
       return { number, text: '', context: this.#level };
     }
     if (CLUSTER.test(line.trim()) || CHATTER.test(line.trim())) return { number, text: '' };
     const prompt = PROMPT.exec(line) ?? PROMPT_ALONE.exec(line);
-    return prompt ? this.#readCommand(line, prompt[0].length, number) : { number, text: line };
+    if (prompt) return this.#readCommand(line, prompt[0].length, number);
+    return { number, text: this.#isOutput ? '' : line };
   }
 
   /** What somebody typed behind a prompt: an editing command counts, `show` says what the next lines are. */
   #readCommand(line: string, promptLength: number, number: number): SourceLine {
     const command = line.slice(promptLength);
     const [verb = '', ...rest] = words(command.replace(/\s*\|.*$/, ''));
-    if (verb === 'show') {
-      const path = rest[0] === 'configuration' ? rest.slice(1) : [...this.#level, ...rest];
-      return { number, text: '', context: path };
-    }
+    const isConfiguration = rest[0] === 'configuration';
+    const path = isConfiguration ? rest.slice(1) : [...this.#level, ...rest];
+    this.#isOutput = verb === 'run' || (verb === 'show' && !isConfiguration && !mayBeStatement(path));
+    if (verb === 'show' || verb === 'run') return { number, text: '', context: this.#isOutput ? [] : path };
     const isEdit = /^(?:set|delete|deactivate|activate|edit|top|up)$/.test(verb);
     return { number, text: isEdit ? ' '.repeat(promptLength) + command : '' };
   }
+}
+
+/** Whether a path can lead to statements: `show security ike sa` does not, it prints something else. */
+function mayBeStatement(path: readonly string[]): boolean {
+  let schema: SchemaNode | undefined = JUNOS_SCHEMA;
+  for (let index = 0; index < path.length && schema !== undefined; index++) {
+    const child: SchemaNode | undefined = schema.children.get(path[index] ?? '');
+    if (child === undefined) return !schema.isWhole;
+    schema = child;
+    if (child.kind === 'list') index++;
+  }
+  return true;
 }
 
 function words(text: string): string[] {

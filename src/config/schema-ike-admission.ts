@@ -92,5 +92,5 @@ export const BLOCKLISTS: SchemaNode = container(
       { maxEntries: 1000 },
     ),
   ],
-  { notSupported: 'peers are not refused by identity yet' },
+  { noEffect: 'peers are not refused by identity yet' },
 );

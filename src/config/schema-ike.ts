@@ -94,7 +94,7 @@ const PROPOSAL = list('proposal', 'Algorithms to offer and accept in phase 1', N
   ),
 ]);
 
-const key = (name: string, help: string, more: { notSupported?: string } = {}) =>
+const key = (name: string, help: string, more: { noEffect?: string } = {}) =>
   container(
     name,
     help,
@@ -123,7 +123,7 @@ const POLICY = list('policy', 'How phase 1 is done with the gateways that refer 
     choice: 'proposals',
   }),
   leaf('blocklist', 'Peers to refuse by identity', reference(32, 'security', 'ike', 'blocklists', 'blocklist'), {
-    notSupported: 'peers are not refused by identity yet',
+    noEffect: 'peers are not refused by identity yet',
   }),
   container(
     'certificate',
@@ -144,12 +144,12 @@ const POLICY = list('policy', 'How phase 1 is done with the gateways that refer 
       ),
       leafList('policy-oids', 'Certificate policies to insist on', text(63), { maxEntries: 5 }),
     ],
-    { notSupported: CERTIFICATES },
+    { noEffect: CERTIFICATES },
   ),
   leaf('proposal-set', 'A predefined list of proposals', options(PROPOSAL_SETS), { choice: 'proposals' }),
   key('pre-shared-key', 'The secret that both sides know'),
   key('seeded-pre-shared-key', 'Secret from which one for each peer is made', {
-    notSupported: 'keys for each peer are not derived yet',
+    noEffect: 'keys for each peer are not derived yet',
   }),
 ]);
 
@@ -169,12 +169,12 @@ const identity = (name: string, help: string, dn: SchemaNode) =>
     name,
     help,
     [
-      leaf('inet', 'IPv4 address', IPV4, { choice: 'identity' }),
-      leaf('inet6', 'IPv6 address', IPV6, { choice: 'identity' }),
-      leaf('hostname', 'Fully qualified domain name', TEXT, { choice: 'identity' }),
-      leaf('user-at-hostname', 'E-mail address', TEXT, { choice: 'identity' }),
+      leaf('inet', 'IPv4 address', IPV4, { choice: 'identity', valueElement: 'identity-ipv4' }),
+      leaf('inet6', 'IPv6 address', IPV6, { choice: 'identity', valueElement: 'identity-ipv6' }),
+      leaf('hostname', 'Fully qualified domain name', TEXT, { choice: 'identity', valueElement: 'identity-hostname' }),
+      leaf('user-at-hostname', 'E-mail address', TEXT, { choice: 'identity', valueElement: 'identity-user' }),
       dn,
-      leaf('key-id', 'Opaque key identifier as text', text(127), { choice: 'identity' }),
+      leaf('key-id', 'Opaque key identifier as text', text(127), { choice: 'identity', valueElement: 'string-key-id' }),
     ],
     { layout: 'one-line' },
   );
@@ -237,7 +237,7 @@ const GATEWAY_AUTHENTICATION: readonly SchemaNode[] = [
     { noEffect: IKEV2_ONLY },
   ),
   container('xauth', 'User name and password after phase 1', [
-    leaf('access-profile', 'Users that we ask for credentials', reference(255, 'access', 'profile')),
+    leaf('access-profile', 'Users that we ask for credentials', text(255)),
     credentials('Credentials that we give'),
   ]),
 ];
@@ -262,7 +262,7 @@ const GATEWAY_REST: readonly SchemaNode[] = [
     flag('disable', 'Never split'),
     leaf('size', 'Octets of the largest fragment', number(570, 1320)),
   ]),
-  leaf('tcp-encap-profile', 'IKE and ESP over TCP', TEXT, { notSupported: 'nothing is carried over TCP' }),
+  leaf('tcp-encap-profile', 'IKE and ESP over TCP', TEXT, { noEffect: 'nothing is carried over TCP' }),
   container('ppk-profile', 'Post-quantum preshared key', [flag('optional', 'Go on without it if the peer has none')], {
     noEffect: IKEV2_ONLY,
     layout: 'one-line',

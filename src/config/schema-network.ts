@@ -67,7 +67,7 @@ export const INTERFACES: SchemaNode = list(
   'Interfaces and their addresses',
   text(64),
   [DESCRIPTION, MTU, UNIT, flag('disable', 'Not in use')],
-  { layout: 'wrapped', isOpen: true },
+  { layout: 'wrapped', isOpen: true, itemElement: 'interface' },
 );
 
 const ROUTE = list(
@@ -124,5 +124,5 @@ export const ROUTING_INSTANCES: SchemaNode = list(
     list('interface', 'Interface in this table', INTERFACE, [], { layout: 'one-line', isOpen: true }),
     container('routing-options', 'Its routes', [STATIC, RIB], { isOpen: true }),
   ],
-  { layout: 'wrapped', isOpen: true },
+  { layout: 'wrapped', isOpen: true, itemElement: 'instance' },
 );

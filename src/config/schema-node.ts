@@ -42,6 +42,10 @@ export interface SchemaNode {
   readonly isSecret: boolean;
   /** Most entries that a list or leaf-list may have. */
   readonly maxEntries?: number;
+  /** Name of an entry in XML and JSON where it is not that of the list (`interfaces { ... }` holds each `interface`). */
+  readonly itemElement?: string;
+  /** In XML and JSON the value of this leaf stands in an element of its own, such as `identity-ipv4`. */
+  readonly valueElement?: string;
   readonly support: Support;
   /** Why it is without effect, or what is missing. */
   readonly reason?: string;
@@ -57,6 +61,8 @@ export interface SchemaOptions {
   readonly isSecret?: boolean;
   readonly maxEntries?: number;
   readonly positional?: SchemaNode['positional'];
+  readonly itemElement?: string;
+  readonly valueElement?: string;
   readonly noEffect?: string;
   readonly notSupported?: string;
 }
@@ -160,6 +166,8 @@ function make(
     ...(given.default !== undefined && { default: given.default }),
     ...(given.maxEntries !== undefined && { maxEntries: given.maxEntries }),
     ...(given.positional !== undefined && { positional: given.positional }),
+    ...(given.itemElement !== undefined && { itemElement: given.itemElement }),
+    ...(given.valueElement !== undefined && { valueElement: given.valueElement }),
     ...(reason !== undefined && { reason }),
   };
 }

@@ -36,25 +36,31 @@ const CRL = container('crl', 'Revocation lists', [
   leaf('refresh-interval', 'Time between downloads', number(0, 8784, 'hours')),
 ]);
 
-const CA_PROFILE = list('ca-profile', 'A certificate authority', NAME, [
-  leaf('ca-identity', 'Its name', TEXT),
-  leaf('source-address', 'Address to ask it from', ADDRESS),
-  leaf('proxy-profile', 'Proxy on the way', TEXT),
-  leaf('routing-instance', 'Routing table on the way', TEXT),
-  container('enrollment', 'How to get certificates', [
-    leaf('url', 'Where to', TEXT),
-    leaf('retry', 'Attempts', number(0, 1080), { default: '1000' }),
-    leaf('retry-interval', 'Time between attempts', number(0, 3600, 'seconds'), { default: '600' }),
-  ]),
-  container('revocation-check', 'How to learn that a certificate was revoked', [
-    flag('use-crl', 'From lists', { choice: 'method' }),
-    flag('use-ocsp', 'By asking', { choice: 'method' }),
-    flag('disable', 'Not at all', { choice: 'method' }),
-    OCSP,
-    CRL,
-  ]),
-  container('administrator', 'Who issues certificates', [leaf('email-address', 'E-mail address', TEXT)]),
-]);
+const CA_PROFILE = list(
+  'ca-profile',
+  'A certificate authority',
+  NAME,
+  [
+    leaf('ca-identity', 'Its name', TEXT),
+    leaf('source-address', 'Address to ask it from', ADDRESS),
+    leaf('proxy-profile', 'Proxy on the way', TEXT),
+    leaf('routing-instance', 'Routing table on the way', TEXT),
+    container('enrollment', 'How to get certificates', [
+      leaf('url', 'Where to', TEXT),
+      leaf('retry', 'Attempts', number(0, 1080), { default: '1000' }),
+      leaf('retry-interval', 'Time between attempts', number(0, 3600, 'seconds'), { default: '600' }),
+    ]),
+    container('revocation-check', 'How to learn that a certificate was revoked', [
+      flag('use-crl', 'From lists', { choice: 'method' }),
+      flag('use-ocsp', 'By asking', { choice: 'method' }),
+      flag('disable', 'Not at all', { choice: 'method' }),
+      OCSP,
+      CRL,
+    ]),
+    container('administrator', 'Who issues certificates', [leaf('email-address', 'E-mail address', TEXT)]),
+  ],
+  { isOpen: true },
+);
 
 const days = () => leaf('days', 'Days before the end', number(1, 100), { default: '60' });
 

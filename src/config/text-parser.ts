@@ -17,6 +17,8 @@ import {
   type Word,
 } from './statement.ts';
 import type { ValueFault } from './value-check.ts';
+import { findConfiguration, placeXml } from './xml-configuration.ts';
+import { readXml } from './xml-reader.ts';
 
 export interface ParsedText {
   readonly tree: ConfigTree;
@@ -71,12 +73,25 @@ class TextParser {
   parse(text: string): ParsedText {
     const refusal = refuseOtherFormats(text);
     if (refusal) return this.#result([refusal]);
+    if (isXml(text)) {
+      this.#parseXml(text);
+      return this.#result(this.#diagnostics);
+    }
     const lines = lexLines(readPastedText(text), ({ line, column, message }) =>
       this.#report({ severity: 'error', path: '', line, column, message: `syntax error: ${message}` }),
     );
     for (const line of lines) this.#parseLine(line);
     this.#finish();
     return this.#result(this.#diagnostics);
+  }
+
+  #parseXml(text: string): void {
+    const fault = (line: number, message: string): void => this.#report({ severity: 'error', path: '', line, message });
+    const xml = readXml(text);
+    if (!xml.ok) return fault(xml.error.line, xml.error.message);
+    const configuration = findConfiguration(xml.value);
+    if (configuration) placeXml(this.#root, configuration, this.#observer);
+    else fault(1, 'this XML holds no <configuration>');
   }
 
   #result(diagnostics: readonly Diagnostic[]): ParsedText {
@@ -267,7 +282,7 @@ class TextParser {
     return {
       fault: (cursor, word, fault, fix) => this.#report(faultDiagnostic(cursor, word, fault, fix)),
       ignored: (path, line) => {
-        if (!this.#ignored.has(path) && !path.startsWith('version ')) this.#ignored.set(path, line);
+        if (!this.#ignored.has(path)) this.#ignored.set(path, line);
       },
     };
   }
@@ -308,7 +323,9 @@ function refuseOtherFormats(text: string): Diagnostic | undefined {
     const line = text.slice(0, template.index).split('\n').length;
     return { ...refuse(`a template, not a configuration: '${template[0]}' must be filled in first`), line };
   }
-  const start = text.replace(/^(?:\s|#.*(?:\n|$))+/, '');
-  if (start.startsWith('<')) return refuse('this is XML: paste the output of `show configuration` or `| display set`');
   return undefined;
+}
+
+function isXml(text: string): boolean {
+  return text.replace(/^(?:\s|#.*(?:\n|$))+/, '').startsWith('<');
 }
