@@ -224,7 +224,7 @@ function isBrandedHere(file: SourceFile, name: string): boolean {
 
 /** Files that a source names in an import or, as a worker or program to start, in a string. */
 function referencedFiles(file: SourceFile): string[] {
-  const started = [...file.text.matchAll(/['"`](?:[^'"`\n]*\/)?([\w-]+)\.[jt]s['"`]/g)].map((match) => match[1] ?? '');
+  const started = [...file.text.matchAll(/['"`](?:[^'"`\n]*\/)?([\w.-]+)\.[jt]s['"`]/g)].map((match) => match[1] ?? '');
   const byName = sources.filter((other) => started.some((name) => other.path.endsWith(`/${name}.ts`)));
   const imported = file.imports.filter((used) => used.isOurs).map((used) => used.target);
   return [...imported, ...byName.map((other) => other.path)].filter((path) => path !== file.path);

@@ -28,7 +28,19 @@ export interface GuestResult {
   readonly console: string;
 }
 
-const NEEDED = ['qemu-system-x86_64', 'busybox', 'cpio', 'zstd', 'xz', 'depmod', 'modprobe', 'apt-get', 'dpkg-deb'];
+const NEEDED = [
+  'iperf3',
+  'ping',
+  'qemu-system-x86_64',
+  'busybox',
+  'cpio',
+  'zstd',
+  'xz',
+  'depmod',
+  'modprobe',
+  'apt-get',
+  'dpkg-deb',
+];
 /** What the guest needs before it sees the machine's files, and what the tests need after. */
 const BOOT_MODULES = ['virtio_pci', '9pnet_virtio', '9p', 'overlay'];
 const TEST_MODULES =
