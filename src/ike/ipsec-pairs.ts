@@ -1,0 +1,79 @@
+import { invariant } from '../lib/invariant.ts';
+import type { RandomSource } from '../lib/random.ts';
+import { type PolicyId, SPI_MIN, type Spi, spi } from '../model/ipsec-sa.ts';
+import type { IpsecPair } from './ipsec-pair.ts';
+
+/** All pairs of IPsec SAs by our SPI and by policy, and the SPIs that are promised to negotiations. */
+export class IpsecPairs {
+  readonly #random: RandomSource;
+  readonly #byInboundSpi = new Map<Spi, IpsecPair>();
+  readonly #byPolicy = new Map<PolicyId, Set<IpsecPair>>();
+  readonly #reserved = new Set<Spi>();
+
+  constructor(random: RandomSource) {
+    this.#random = random;
+  }
+
+  /** An SPI that no SA of ours has (RFC 4301 §4.4.2.1: the receiver chooses it); it is kept for the caller. */
+  reserveSpi(): Spi {
+    for (let attempt = 0; attempt < 1000; attempt++) {
+      const octets = this.#random.bytes(4);
+      const candidate = spi(new DataView(octets.buffer, octets.byteOffset, 4).getUint32(0));
+      if (candidate < SPI_MIN || this.#reserved.has(candidate) || this.#byInboundSpi.has(candidate)) continue;
+      this.#reserved.add(candidate);
+      return candidate;
+    }
+    invariant(false, 'randomness yields a new SPI');
+  }
+
+  release(value: Spi): void {
+    this.#reserved.delete(value);
+  }
+
+  /** The pair takes over the SPI that was reserved for it. */
+  add(pair: IpsecPair): void {
+    this.#reserved.delete(pair.inboundSpi);
+    this.#byInboundSpi.set(pair.inboundSpi, pair);
+    const siblings = this.#byPolicy.get(pair.policy) ?? new Set();
+    siblings.add(pair);
+    this.#byPolicy.set(pair.policy, siblings);
+  }
+
+  delete(pair: IpsecPair): void {
+    this.#byInboundSpi.delete(pair.inboundSpi);
+    const siblings = this.#byPolicy.get(pair.policy);
+    siblings?.delete(pair);
+    if (siblings?.size === 0) this.#byPolicy.delete(pair.policy);
+  }
+
+  findInbound(value: Spi): IpsecPair | undefined {
+    return this.#byInboundSpi.get(value);
+  }
+
+  /** The peer's SPI is unique only together with the peer. */
+  findOutbound(gateway: string, value: Spi): IpsecPair | undefined {
+    for (const pair of this.#byInboundSpi.values()) {
+      if (pair.outboundSpi === value && pair.gateway === gateway && pair.state !== 'ended') return pair;
+    }
+    return undefined;
+  }
+
+  live(policy: PolicyId): readonly IpsecPair[] {
+    return [...(this.#byPolicy.get(policy) ?? [])].filter((pair) => pair.state === 'live');
+  }
+
+  /** The pair under which packets of the policy leave. */
+  current(policy: PolicyId): IpsecPair | undefined {
+    let best: IpsecPair | undefined;
+    for (const pair of this.live(policy)) if (best === undefined || pair.isPreferredTo(best)) best = pair;
+    return best;
+  }
+
+  ofGateway(gateway: string): readonly IpsecPair[] {
+    return this.all().filter((pair) => pair.gateway === gateway && pair.state !== 'ended');
+  }
+
+  all(): readonly IpsecPair[] {
+    return [...this.#byInboundSpi.values()];
+  }
+}

@@ -1,0 +1,413 @@
+// One ISAKMP SA: its phase 1, its lifetime, its liveness and its path (RFC 2408 §2.4; RFC 2409 §5; RFC 3947 §4).
+// Until a message is authenticated, nothing but the half-open exchange that it belongs to may change.
+
+import { toHex } from '../../lib/bytes.ts';
+import { invariant } from '../../lib/invariant.ts';
+import { randomBelow } from '../../lib/random.ts';
+import { err, ok, type Result } from '../../lib/result.ts';
+import { after, earliest, type Instant, milliseconds, NEVER, toMilliseconds } from '../../lib/time.ts';
+import type { IpAddress, UdpPath } from '../../model/address.ts';
+import type { ComputeResult } from '../../model/compute-job.ts';
+import type { IkeGatewayConfig } from '../../model/gateway-config.ts';
+import { formatIdentity } from '../../model/identity.ts';
+import type { IkeRole, IkeSaId, IkeSaStatus, NatSituation, SaEndReason } from '../../model/ike-event.ts';
+import { EXCHANGE_TYPE, ISAKMP_HEADER_LENGTH, type IsakmpHeader } from '../../wire/isakmp-header.ts';
+import { type DecodedPayload, decodePayloadChain } from '../../wire/isakmp-payloads.ts';
+import type { IkeOutbox } from '../outbox.ts';
+import type { PhaseOneAuthentication } from './authentication.ts';
+import { DeadPeerDetection } from './dead-peer-detection.ts';
+import { deleteIsakmpPayload, liveliness } from './informational.ts';
+import { type Cookies, wipePhase1Keys } from './key-material.ts';
+import { MessageChannel } from './message-channel.ts';
+import { isNatOnPath } from './nat-traversal.ts';
+import type { PeerFault, Refusal } from './peer-fault.ts';
+import type { ComputeRequest, Phase1Outcome } from './phase1.ts';
+import { Phase1Exchange, type Phase1Progress } from './phase1-exchange.ts';
+import type { UdpEncapsulation } from './phase2-proposal.ts';
+import { ProtectedExchanges } from './protected-exchanges.ts';
+import type { SaOwner } from './sa-owner.ts';
+
+/** Rekeying begins when this share of the lifetime is left, drawn anew for each SA: the initiator first, the responder if that fails. */
+const REKEY_MARGIN = { initiator: { least: 0.1, most: 0.2 }, responder: { least: 0.04, most: 0.08 } } as const;
+
+export interface IsakmpSaSetup {
+  readonly owner: SaOwner;
+  readonly gateway: IkeGatewayConfig;
+  readonly authentication: PhaseOneAuthentication;
+  readonly role: IkeRole;
+  readonly mode: 'main' | 'aggressive';
+  readonly cookies: Cookies;
+  readonly path: UdpPath;
+  /** Junos' number for `show`. */
+  readonly index: number;
+  /** Takes the place of an older one with the same peer. */
+  readonly isRekey: boolean;
+}
+
+export class IsakmpSa {
+  readonly role: IkeRole;
+  readonly mode: 'main' | 'aggressive';
+  readonly index: number;
+  readonly isRekey: boolean;
+  readonly gateway: IkeGatewayConfig;
+  readonly createdAt: Instant;
+  /** The peer's address when phase 1 began. */
+  readonly firstAddress: IpAddress;
+  readonly exchanges: ProtectedExchanges;
+  readonly #owner: SaOwner;
+  readonly #channel: MessageChannel;
+  readonly #phase1: Phase1Exchange;
+  #outcome: Phase1Outcome | undefined;
+  #establishedAt: Instant = NEVER;
+  #softExpiresAt: Instant = NEVER;
+  #hardExpiresAt: Instant = NEVER;
+  #keepaliveAt: Instant = NEVER;
+  #retiresAt: Instant = NEVER;
+  #liveness: DeadPeerDetection | undefined;
+  #isDeleted = false;
+  /** The path of the message being handled, until it is authenticated. */
+  #candidatePath: UdpPath | undefined;
+  ipsecSasCreated = 0;
+  ipsecSasDeleted = 0;
+
+  constructor(now: Instant, setup: IsakmpSaSetup) {
+    const { owner, gateway, authentication, role, mode, cookies, path } = setup;
+    this.#owner = owner;
+    this.gateway = gateway;
+    this.role = role;
+    this.mode = mode;
+    this.index = setup.index;
+    this.isRekey = setup.isRekey;
+    this.createdAt = now;
+    this.firstAddress = path.remote.address;
+    this.#channel = new MessageChannel(owner.environment, gateway.name, cookies, path);
+    const isFirstContact = () => owner.isFirstContact(this);
+    const { environment } = owner;
+    const channel = this.#channel;
+    this.#phase1 = new Phase1Exchange(now, {
+      environment,
+      gateway,
+      authentication,
+      role,
+      mode,
+      channel,
+      isFirstContact,
+    });
+    this.exchanges = new ProtectedExchanges(this, channel, owner);
+  }
+
+  get id(): IkeSaId {
+    return `${toHex(this.cookies.initiatorCookie)}:${toHex(this.cookies.responderCookie)}`;
+  }
+
+  get cookies(): Cookies {
+    return this.#channel.cookies;
+  }
+
+  get path(): UdpPath {
+    return this.#channel.path;
+  }
+
+  get nat(): NatSituation {
+    return this.#phase1.nat;
+  }
+
+  get isEstablished(): boolean {
+    return this.#outcome !== undefined && !this.#isDeleted;
+  }
+
+  get isDeleted(): boolean {
+    return this.#isDeleted;
+  }
+
+  get establishedAt(): Instant {
+    return this.#establishedAt;
+  }
+
+  /** Where phase 1 stands. */
+  get step(): string {
+    return this.#phase1.step;
+  }
+
+  get outcome(): Phase1Outcome | undefined {
+    return this.#outcome;
+  }
+
+  /** Whether, and by whose numbers, IPsec goes through UDP: if there is a NAT on the path. */
+  get udpEncapsulation(): UdpEncapsulation {
+    return isNatOnPath(this.nat) ? this.#phase1.agreement?.extensions.natTraversal : undefined;
+  }
+
+  start(now: Instant, out: IkeOutbox): void {
+    this.#phase1.start(now, out);
+  }
+
+  answer(
+    now: Instant,
+    message: Uint8Array,
+    payloads: readonly DecodedPayload[],
+    out: IkeOutbox,
+  ): Result<true, Refusal> {
+    const progress = this.#phase1.answer(now, message, payloads, out);
+    if (!progress.ok) return progress;
+    this.#advance(now, progress.value, out);
+    return ok(true);
+  }
+
+  /** The responder's cookie has come with its first answer, and that answer was acceptable or not yet looked at. */
+  adoptResponderCookie(responderCookie: Uint8Array): void {
+    this.#channel.cookies = { ...this.cookies, responderCookie };
+  }
+
+  handleMessage(
+    now: Instant,
+    path: UdpPath,
+    header: IsakmpHeader,
+    message: Uint8Array,
+    out: IkeOutbox,
+  ): Result<true, PeerFault> {
+    switch (header.exchangeType) {
+      case EXCHANGE_TYPE['identity-protection']:
+      case EXCHANGE_TYPE.aggressive:
+        return this.#handlePhase1(now, path, header, message, out);
+      case EXCHANGE_TYPE.informational:
+        if (!header.flags.encryption) return this.#handleClearNotice(path, header, message, out);
+        break;
+      default:
+        break;
+    }
+    if (!this.isEstablished) return err('unexpected-message');
+    this.#candidatePath = path;
+    const handled = this.exchanges.handleMessage(now, header, message, out);
+    this.#candidatePath = undefined;
+    return handled;
+  }
+
+  handleComputed(now: Instant, messageId: number, result: ComputeResult, out: IkeOutbox): void {
+    if (this.#isDeleted) return;
+    if (messageId === 0) this.#advance(now, this.#phase1.handleComputed(now, result, out), out);
+    else this.exchanges.handleComputed(now, messageId, result, out);
+  }
+
+  /** Hands a computation out; its result comes back with the exchange's message ID. */
+  compute(messageId: number, request: ComputeRequest, out: IkeOutbox): void {
+    const { group, privateValue, peerPublicValue } = request;
+    out.compute({
+      id: this.#owner.registerJob(this, messageId),
+      kind: 'diffie-hellman',
+      group,
+      privateValue: privateValue.reveal(),
+      ...(peerPublicValue ? { peerPublicValue } : {}),
+    });
+  }
+
+  /** A message of this SA has been authenticated: the peer lives, and is where it came from if a NAT may move it (RFC 3947 §4). */
+  noteAuthenticated(now: Instant, out: IkeOutbox): void {
+    this.#liveness?.handleInboundTraffic(now);
+    const to = this.#candidatePath;
+    const from = this.#channel.path;
+    if (to === undefined || isSamePath(from, to) || !this.nat.isRemoteBehindNat) return;
+    this.#channel.path = to;
+    this.#owner.handlePathMoved(this, from, to, out);
+  }
+
+  /** The data plane has seen authenticated traffic of this SA's peer on a new path. */
+  moveTo(path: UdpPath): void {
+    if (this.nat.isRemoteBehindNat) this.#channel.path = path;
+  }
+
+  /** A newer SA with the same peer has taken over: this one is deleted by then. */
+  retire(at: Instant): void {
+    this.#retiresAt = earliest(this.#retiresAt, at);
+    this.#softExpiresAt = NEVER;
+  }
+
+  noteInboundTraffic(now: Instant): void {
+    this.#liveness?.handleInboundTraffic(now);
+  }
+
+  noteOutboundTraffic(now: Instant): void {
+    this.#liveness?.handleOutboundTraffic(now);
+  }
+
+  acknowledgeProbe(sequence: number, out: IkeOutbox): void {
+    const payload = liveliness('R-U-THERE-ACK', this.cookies, sequence);
+    this.exchanges.sendInformational([payload], 'said that we are here', out);
+  }
+
+  handleProbeAcknowledged(now: Instant, sequence: number): void {
+    this.#liveness?.handleAcknowledgement(now, sequence);
+  }
+
+  /** Ends the SA, telling the peer unless it knows; its exchanges fail, its IPsec SAs live on. */
+  delete(now: Instant, reason: SaEndReason, tellPeer: boolean, out: IkeOutbox): void {
+    if (this.#isDeleted) return;
+    const wasEstablished = this.isEstablished;
+    if (wasEstablished && tellPeer) {
+      this.exchanges.sendInformational([deleteIsakmpPayload(this.cookies)], 'deleted the IKE SA', out);
+    }
+    this.#isDeleted = true;
+    this.exchanges.abandonAll(now, out);
+    if (this.#channel.protection) wipePhase1Keys(this.#channel.protection.keys);
+    if (wasEstablished) {
+      out.report({ kind: 'ike-sa-deleted', gateway: this.gateway.name, ikeSa: this.id, reason });
+    }
+  }
+
+  nextTimeout(): Instant {
+    if (this.#isDeleted) return NEVER;
+    if (!this.isEstablished) return this.#phase1.nextTimeout();
+    return earliest(
+      this.#softExpiresAt,
+      this.#hardExpiresAt,
+      this.#retiresAt,
+      this.#keepaliveAt,
+      this.#liveness?.nextTimeout() ?? NEVER,
+      this.exchanges.nextTimeout(),
+    );
+  }
+
+  handleTimeout(now: Instant, out: IkeOutbox): void {
+    if (this.#isDeleted) return;
+    if (!this.isEstablished) return this.#advance(now, this.#phase1.handleTimeout(now, out), out);
+    this.exchanges.handleTimeout(now, out);
+    if (now >= this.#keepaliveAt) this.#sendKeepalive(now, out);
+    if (now >= this.#softExpiresAt) {
+      this.#softExpiresAt = NEVER;
+      this.#owner.handleIsakmpSoftExpiry(now, this, out);
+    }
+    this.#checkLiveness(now, out);
+    if (now >= this.#hardExpiresAt) return this.#owner.handleIsakmpOver(now, this, 'expired', out);
+    if (now >= this.#retiresAt) this.#owner.handleIsakmpOver(now, this, 'rekeyed', out);
+  }
+
+  status(now: Instant): IkeSaStatus {
+    const channel = this.#channel;
+    const { agreement } = this.#phase1;
+    const outcome = this.#outcome;
+    return {
+      id: this.id,
+      index: this.index,
+      gateway: this.gateway.name,
+      role: this.role,
+      state: this.isEstablished ? 'up' : 'down',
+      mode: this.mode,
+      path: this.path,
+      initiatorCookie: toHex(this.cookies.initiatorCookie),
+      responderCookie: toHex(this.cookies.responderCookie),
+      ...(agreement
+        ? {
+            authenticationMethod: 'pre-shared-keys',
+            encryption: agreement.suite.encryption,
+            hash: agreement.suite.hash,
+            dhGroup: agreement.suite.dhGroup,
+          }
+        : {}),
+      ...(outcome
+        ? {
+            localIdentity: formatIdentity(outcome.localIdentity),
+            remoteIdentity: formatIdentity(outcome.peer.identity),
+            lifetimeRemainingSeconds: Math.max(0, Math.ceil((this.#hardExpiresAt - now) / 1000)),
+          }
+        : {}),
+      nat: this.nat,
+      traffic: {
+        inputOctets: channel.inputOctets,
+        outputOctets: channel.outputOctets,
+        inputPackets: channel.inputPackets,
+        outputPackets: channel.outputPackets,
+      },
+      ipsecSasCreated: this.ipsecSasCreated,
+      ipsecSasDeleted: this.ipsecSasDeleted,
+      phase2InProgress: this.exchanges.openCount,
+    };
+  }
+
+  #handlePhase1(
+    now: Instant,
+    path: UdpPath,
+    header: IsakmpHeader,
+    message: Uint8Array,
+    out: IkeOutbox,
+  ): Result<true, PeerFault> {
+    const isMain = header.exchangeType === EXCHANGE_TYPE['identity-protection'];
+    if (header.messageId !== 0 || isMain !== (this.mode === 'main')) return err('unexpected-message');
+    const progress = this.#phase1.handleMessage(now, path, header, message, out);
+    if (progress.kind === 'dropped') return err(progress.fault);
+    this.#advance(now, progress, out);
+    return ok(true);
+  }
+
+  #handleClearNotice(
+    path: UdpPath,
+    header: IsakmpHeader,
+    message: Uint8Array,
+    out: IkeOutbox,
+  ): Result<true, PeerFault> {
+    // Under an established SA only encrypted notices count (RFC 2409 §5.7).
+    if (this.isEstablished) return err('not-encrypted');
+    const body = message.subarray(ISAKMP_HEADER_LENGTH);
+    const payloads = decodePayloadChain(header.nextPayload, body, { encrypted: false });
+    if (!payloads.ok) return err('malformed');
+    this.#phase1.handleUnauthenticatedNotice(path, payloads.value, out);
+    return ok(true);
+  }
+
+  #advance(now: Instant, progress: Phase1Progress, out: IkeOutbox): void {
+    switch (progress.kind) {
+      case 'ongoing':
+        if (progress.compute) this.compute(0, progress.compute, out);
+        return;
+      case 'established':
+        this.#establish(now, progress.outcome, out);
+        return;
+      case 'failed':
+        this.#owner.handleIsakmpFailed(now, this, out);
+        return;
+      default:
+        return;
+    }
+  }
+
+  #establish(now: Instant, outcome: Phase1Outcome, out: IkeOutbox): void {
+    this.#outcome = outcome;
+    this.#establishedAt = now;
+    const { random } = this.#owner.environment;
+    const { agreement } = this.#phase1;
+    invariant(agreement !== undefined, 'an established SA has a suite');
+    const lifetime = toMilliseconds(agreement.suite.lifetime);
+    const { least, most } = REKEY_MARGIN[this.role];
+    const share = least + ((most - least) * randomBelow(random, 1000)) / 1000;
+    this.#hardExpiresAt = after(now, lifetime);
+    this.#softExpiresAt = after(now, milliseconds(Math.floor(lifetime * (1 - share))));
+    if (this.nat.isLocalBehindNat) this.#keepaliveAt = after(now, toMilliseconds(this.gateway.natKeepalive));
+    const { deadPeerDetection } = this.gateway;
+    if (deadPeerDetection && agreement.extensions.deadPeerDetection) {
+      this.#liveness = new DeadPeerDetection(now, deadPeerDetection, randomBelow(random, 2 ** 31));
+    }
+    this.#owner.handleIsakmpEstablished(now, this, out);
+  }
+
+  #sendKeepalive(now: Instant, out: IkeOutbox): void {
+    this.#keepaliveAt = after(now, toMilliseconds(this.gateway.natKeepalive));
+    out.transmitKeepalive(this.path);
+  }
+
+  #checkLiveness(now: Instant, out: IkeOutbox): void {
+    const action = this.#liveness?.handleTimeout(now);
+    if (action?.kind === 'probe') {
+      const payload = liveliness('R-U-THERE', this.cookies, action.sequence);
+      this.exchanges.sendInformational([payload], 'asked whether the peer is there', out);
+    }
+    if (action?.kind === 'dead') this.#owner.handlePeerDead(now, this, out);
+  }
+}
+
+function isSamePath(a: UdpPath, b: UdpPath): boolean {
+  return (
+    a.remote.address === b.remote.address &&
+    a.remote.port === b.remote.port &&
+    a.local.address === b.local.address &&
+    a.local.port === b.local.port
+  );
+}
