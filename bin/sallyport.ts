@@ -22,7 +22,7 @@ const USAGE = `sallyport: an IPsec VPN gateway that speaks Juniper SRX configura
   sallyport check FILE           read a configuration and say what is wrong with it
       --json                       the same as JSON
   sallyport convert FILE         print a configuration in the other form
-      --to set|braces
+      --to set|braces|json|xml   (default set)
   sallyport show …, clear …      ask a running gateway, in Junos' words:
                                    show security ike security-associations [detail]
                                    show security ipsec security-associations [detail]
