@@ -9,6 +9,7 @@ import { Counters, type DataPlaneCounters } from './counters.ts';
 import { Inbound } from './inbound.ts';
 import { Outbound } from './outbound.ts';
 import type { DataPlaneOutbox } from './outbox.ts';
+import { PathMtus } from './path-mtu.ts';
 import { InboundSa, OutboundSa } from './security-association.ts';
 import { SecurityAssociationDatabase } from './security-association-database.ts';
 import { SecurityPolicyDatabase } from './security-policy-database.ts';
@@ -33,6 +34,7 @@ export class DataPlane {
   readonly #counters = new Counters();
   readonly #outbound: Outbound;
   readonly #inbound: Inbound;
+  readonly #pathMtus = new PathMtus(this.#associations);
   #nextTimeout: Instant = NEVER;
 
   constructor(environment: DataPlaneEnvironment) {
@@ -100,8 +102,17 @@ export class DataPlane {
     this.#inbound.handleIpPacket(now, packet, out);
   }
 
+  /**
+   * Takes an ICMP error (a whole IP packet) about what was sent to a peer. A "too big" that quotes a packet of ours makes the
+   * path narrower for ten minutes (RFC 4301 §8.2); everything else is ignored.
+   */
+  handleIcmpError(now: Instant, packet: Uint8Array): void {
+    this.#pathMtus.handleIcmpError(now, packet);
+  }
+
   /** Reports the SAs that age has worn out. */
   handleTimeout(now: Instant, out: DataPlaneOutbox): void {
+    this.#pathMtus.handleTimeout(now);
     if (now < this.#nextTimeout) return;
     for (const sa of this.#associations.inboundSas()) {
       const limit = sa.usage.checkAge(now);
@@ -115,7 +126,7 @@ export class DataPlane {
   }
 
   nextTimeout(): Instant {
-    return this.#nextTimeout;
+    return earliest(this.#nextTimeout, this.#pathMtus.nextTimeout());
   }
 
   /** Totals since the start, as plain data. */
@@ -142,7 +153,8 @@ export class DataPlane {
 
   #addOutbound(now: Instant, description: IpsecSa, out: DataPlaneOutbox): void {
     const transform = createTransform(this.#crypto, description);
-    const sa = transform.ok ? new OutboundSa(now, description, transform.value) : undefined;
+    const pathMtu = this.#pathMtus.get(description.udp?.remote.address ?? description.remoteAddress);
+    const sa = transform.ok ? new OutboundSa(now, description, transform.value, pathMtu) : undefined;
     if (!transform.ok || !sa || !this.#associations.addOutbound(sa)) {
       refuse('add-outbound', description, transform.ok ? TOO_MANY_SAS : transform.error, out);
       return;
