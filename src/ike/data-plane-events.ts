@@ -38,7 +38,7 @@ export class DataPlaneEvents {
       case 'outbound-traffic':
         return this.#noteTraffic(now, event.policy, event.kind);
       case 'path-moved':
-        return this.#handlePathMoved(event);
+        return this.#handlePathMoved(event, out);
       case 'unknown-spi':
         return this.#handleUnknownSpi(now, event, out);
       case 'refused':
@@ -80,10 +80,14 @@ export class DataPlaneEvents {
     }
   }
 
-  #handlePathMoved(event: Extract<DataPlaneEvent, { readonly kind: 'path-moved' }>): void {
+  /** The data plane only tells; whether the SAs follow is decided here, where it is known whether a NAT may move the peer. */
+  #handlePathMoved(event: Extract<DataPlaneEvent, { readonly kind: 'path-moved' }>, out: IkeOutbox): void {
     const pair = this.#coordinator.pairs.findInbound(event.spi);
     if (pair === undefined) return;
-    for (const sa of this.#coordinator.peers.get(pair.gateway)?.established ?? []) sa.moveTo(event.to);
+    const established = this.#coordinator.peers.get(pair.gateway)?.established ?? [];
+    if (established.length > 0 && !established.some((sa) => sa.nat.isRemoteBehindNat)) return;
+    out.command({ kind: 'move-path', from: event.from, to: event.to });
+    for (const sa of established) sa.moveTo(event.to);
     this.#coordinator.movePairs(pair.gateway, event.to);
   }
 
