@@ -129,6 +129,12 @@ export class Side implements GatewayOutbox {
     this.#pair();
   }
 
+  /** A datagram that left without a word about it gets no name from the next one. */
+  endCall(): void {
+    this.#unnamed.length = 0;
+    this.#names.length = 0;
+  }
+
   /** Messages that this side understood, in notation. */
   received(): readonly IkeMessageEvent[] {
     return this.events.filter((event) => event.kind === 'message').filter((event) => event.direction === 'received');
@@ -259,6 +265,7 @@ export class TwoGateways {
       for (let event = side.dataPlaneEvents.shift(); event; event = side.dataPlaneEvents.shift()) {
         side.gateway.handleDataPlaneEvent(this.#now, event, side);
       }
+      side.endCall();
       for (let job = side.jobs.shift(); job; job = side.jobs.shift()) {
         side.gateway.handleComputed(this.#now, job.id, computeDiffieHellman(job), side);
       }
@@ -279,8 +286,8 @@ export const MAIN_MODE_LADDER: readonly string[] = [
   '<--  HDR, SA, VID',
   '-->  HDR, KE, Ni, NAT-D, NAT-D',
   '<--  HDR, KE, Nr, NAT-D, NAT-D',
-  '-->  HDR*, IDii, HASH_I',
-  '<--  HDR*, IDir, HASH_R',
+  '-->  HDR*, IDii, HASH_I, N(INITIAL-CONTACT)',
+  '<--  HDR*, IDir, HASH_R, N(INITIAL-CONTACT)',
 ];
 
 /** The three messages of Aggressive Mode with a pre-shared key (RFC 2409 §5.4, RFC 3947 §3.2). */
