@@ -66,7 +66,7 @@ for (const [name, variant] of Object.entries(VARIANTS))
         assert.match(ping.stdout, /3 received/);
       }
       const { counters } = await b.counters();
-      assert.equal(counters.dataPlane['discarded'], 0);
+      assert.equal(counters.dataPlane.discarded, 0);
       await a.stop();
       await b.stop();
     } finally {
