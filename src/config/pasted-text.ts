@@ -2,6 +2,7 @@
 
 import { JUNOS_SCHEMA } from './junos-schema.ts';
 import type { SchemaNode } from './schema-node.ts';
+import { splitWords } from './words.ts';
 
 /** A line of the text with what is not configuration taken out. */
 export interface SourceLine {
@@ -42,7 +43,7 @@ class PasteReader {
     const line = raw.replace(PAGER, (found) => ' '.repeat(found.length));
     const banner = BANNER.exec(line);
     if (banner) {
-      this.#level = words(banner[1] ?? '');
+      this.#level = splitWords(banner[1] ?? '');
       this.#isOutput = false;
       return { number, text: '', context: this.#level };
     }
@@ -55,7 +56,7 @@ class PasteReader {
   /** What somebody typed behind a prompt: an editing command counts, `show` says what the next lines are. */
   #readCommand(line: string, promptLength: number, number: number): SourceLine {
     const command = line.slice(promptLength);
-    const [verb = '', ...rest] = words(command.replace(/\s*\|.*$/, ''));
+    const [verb = '', ...rest] = splitWords(command.replace(/\s*\|.*$/, ''));
     const isConfiguration = rest[0] === 'configuration';
     const path = isConfiguration ? rest.slice(1) : [...this.#level, ...rest];
     this.#isOutput = verb === 'run' || (verb === 'show' && !isConfiguration && !mayBeStatement(path));
@@ -75,8 +76,4 @@ function mayBeStatement(path: readonly string[]): boolean {
     if (child.kind === 'list') index++;
   }
   return true;
-}
-
-function words(text: string): string[] {
-  return text.split(/\s+/).filter((word) => word !== '');
 }

@@ -13,7 +13,7 @@ function objectOf(elements: readonly Element[]): { readonly [key: string]: Json 
   const object: Record<string, Json> = {};
   for (const element of elements) {
     const { name } = element;
-    const value = valueOf(element);
+    const value = jsonOf(element);
     const before = object[name];
     if (Array.isArray(before)) object[name] = [...before, value];
     else if (before !== undefined) object[name] = [before, value];
@@ -25,7 +25,7 @@ function objectOf(elements: readonly Element[]): { readonly [key: string]: Json 
   return object;
 }
 
-function valueOf(element: Element): Json {
+function jsonOf(element: Element): Json {
   if (element.text !== undefined) return element.isNumber ? Number(element.text) : element.text;
   // JSON has no other way to say "there, without a value".
   if (element.children.length === 0) return [null];

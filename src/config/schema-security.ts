@@ -153,6 +153,12 @@ const POLICIES = container(
       { layout: 'joined' },
     ),
     container('global', 'Between all zones', [RULE], { isOpen: true }),
+    container(
+      'default-policy',
+      'What happens to the rest',
+      [flag('permit-all', 'Let it through', { choice: 'default' }), flag('deny-all', 'Drop it', { choice: 'default' })],
+      { noEffect: NO_FIREWALL },
+    ),
   ],
   { isOpen: true },
 );

@@ -11,3 +11,17 @@ export function quoteWord(word: string): string {
 export function quoteWords(words: readonly string[]): string {
   return words.map(quoteWord).join(' ');
 }
+
+/** The words of one line, quotes taken off. */
+export function splitWords(line: string): string[] {
+  const words = line.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
+  return words.map((word) =>
+    word.startsWith('"') && word.endsWith('"') && word.length > 1 ? unquote(word.slice(1, -1)) : word,
+  );
+}
+
+function unquote(text: string): string {
+  return text.replaceAll(/\\(.)/g, (_, character: string) =>
+    character === 'n' ? '\n' : character === 't' ? '\t' : character,
+  );
+}

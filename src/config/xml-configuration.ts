@@ -8,6 +8,9 @@ import type { XmlElement } from './xml-reader.ts';
 /** Elements that are not statements themselves, only wrap some. */
 const TRANSPARENT = new Set(['undocumented', 'configuration', 'data', 'rpc-reply', 'reply']);
 
+/** Elements that name the entry that they are in. */
+const NAMES = new Set(['name', 'from-zone-name', 'to-zone-name']);
+
 /** The `configuration` element somewhere in a reply. */
 export function findConfiguration(root: XmlElement): XmlElement | undefined {
   if (root.name === 'configuration') return root;
@@ -22,7 +25,7 @@ export function findConfiguration(root: XmlElement): XmlElement | undefined {
 export function placeXml(cursor: Cursor, element: XmlElement, observer: StatementObserver): void {
   let annotation: string | undefined;
   for (const child of element.children) {
-    if (child.name === 'name') continue;
+    if (NAMES.has(child.name)) continue;
     if (child.name === 'comment') {
       annotation = child.text.replace(/^\s*\/\*\s*/, '').replace(/\s*\*\/\s*$/, '');
       continue;
