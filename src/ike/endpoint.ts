@@ -186,7 +186,7 @@ export class IkeEndpoint {
     const decoded = decodeIsakmpHeader(message);
     if (!decoded.ok) return err('malformed');
     const header = decoded.value;
-    if (header.majorVersion !== 1) return err('unsupported-version');
+    if (header.majorVersion !== 1 || header.minorVersion !== 0) return err('unsupported-version');
     if (isZero(header.initiatorCookie)) return err('malformed');
     const standing = this.#coordinator.sas.find(header);
     if (standing) {

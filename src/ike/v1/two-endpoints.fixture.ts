@@ -105,8 +105,8 @@ export class TestSide {
 export class TestPair {
   now: Instant = instant(1_000_000);
   readonly flights: Flight[] = [];
-  readonly initiator: TestSide;
-  readonly responder: TestSide;
+  initiator: TestSide;
+  responder: TestSide;
   readonly #options: PairOptions;
 
   constructor(options: PairOptions = {}) {
@@ -121,6 +121,22 @@ export class TestPair {
     const { both = {}, initiator = {}, responder = {} } = this.#options;
     this.initiator.endpoint.applyConfig(this.now, officeConfig('initiator', both, initiator), this.initiator.out);
     this.responder.endpoint.applyConfig(this.now, officeConfig('responder', both, responder), this.responder.out);
+  }
+
+  /** One side gets a changed configuration. */
+  reconfigure(name: Flight['from'], change: SideOptions): void {
+    const side = this.side(name);
+    const { both = {} } = this.#options;
+    side.endpoint.applyConfig(this.now, officeConfig(name, both, this.#options[name] ?? {}, change), side.out);
+  }
+
+  /** One side loses all its memory, and begins again with the same configuration. */
+  restart(name: Flight['from']): this {
+    const side = new TestSide(this, name, (this.#options.seed ?? 1) + 1000);
+    if (name === 'initiator') this.initiator = side;
+    else this.responder = side;
+    this.reconfigure(name, {});
+    return this;
   }
 
   side(name: Flight['from']): TestSide {
