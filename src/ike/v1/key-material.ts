@@ -78,7 +78,10 @@ function skeyidE(prf: Prf, skeyid: Secret, previous: Secret, gXY: Secret, cookie
   return new Secret(prf(skeyid.reveal(), previous.reveal(), ...sharedWith(gXY, cookies, 2)));
 }
 
-/** The key for the cipher: the first octets of SKEYID_e or, where that is too short, of Ka (RFC 2409 Appendix B). */
+/**
+ * The key for the cipher: the first octets of SKEYID_e or, where that is too short, of Ka (RFC 2409 Appendix B).
+ * Weak DES keys are not skipped, though the RFC says so: one comes up once in 2^52 SAs, and the worst of it is that this SA fails.
+ */
 function cipherKey(prf: Prf, skeyidE: Secret, cipher: CbcAlgorithm): Secret {
   const length = ENCRYPTION[cipher].keyLength;
   if (skeyidE.length >= length) return new Secret(skeyidE.reveal().slice(0, length));
