@@ -41,12 +41,12 @@ export class Charon {
     this.#namespaces = namespaces;
     this.#namespace = namespace;
     this.#folder = folder;
-    const log = openSync(this.#logPath, 'w');
+    const output = openSync(join(folder, 'charon.out'), 'w');
     this.#process = namespaces.spawn(
       namespace,
       '/bin/sh',
       ['-c', `mount -t tmpfs tmpfs /run && exec ${CHARON} --use-syslog no`],
-      { stdio: ['ignore', log, log], env: { ...process.env, STRONGSWAN_CONF: join(folder, 'strongswan.conf') } },
+      { stdio: ['ignore', output, output], env: { ...process.env, STRONGSWAN_CONF: join(folder, 'strongswan.conf') } },
     );
   }
 
@@ -130,8 +130,8 @@ function strongswanConf(folder: string, extra: string): string {
   retransmit_timeout = 1.0
   ${extra}
   filelog {
-    stdout {
-      path = stdout
+    file {
+      path = ${folder}/charon.log
       flush_line = yes
       default = 1
       ike = 2

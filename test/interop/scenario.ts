@@ -84,6 +84,12 @@ export class Scenario {
     });
   }
 
+  /** Asks for the tunnel by traffic: strongSwan installs its SAs only after message 3, so what was sent right behind it may be lost. */
+  async wakeTunnel(journey: Journey): Promise<void> {
+    await this.ping(journey, 1, 3000);
+    await eventually(async () => (await this.ours.ipsecSas()).length > 0);
+  }
+
   ping(journey: Journey, echoes = 3, wait = 4000): Promise<EchoReport> {
     return ping(this.namespaces, PROGRAMS, journey, { count: echoes, interval: 200, wait });
   }
