@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { computeDiffieHellman } from '../../src/crypto/diffie-hellman.ts';
 import { nodePacketCrypto } from '../../src/crypto/node-packet-provider.ts';
 import { nodeCrypto } from '../../src/crypto/node-provider.ts';
+import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import { Gateway } from '../../src/gateway/gateway.ts';
 import type { GatewayOutbox } from '../../src/gateway/outbox.ts';
 import { DataPlane } from '../../src/ipsec/data-plane.ts';
@@ -20,6 +21,8 @@ import { type Office, type OfficeParameters, officeAddresses, officeConfig } fro
 
 export type BenchOptions = Partial<OfficeParameters> & {
   readonly seed?: number;
+  /** IKE's cryptography on both sides; Node's unless a test needs one that it can see through. */
+  readonly crypto?: CryptoProvider;
   /** Changes the configuration of one end, to make the two disagree. */
   readonly changeInitiator?: (config: GatewayConfig) => GatewayConfig;
   readonly changeResponder?: (config: GatewayConfig) => GatewayConfig;
@@ -82,13 +85,13 @@ export class Side implements GatewayOutbox {
     event: (event) => this.dataPlaneEvents.push(event),
   };
 
-  constructor(office: Office, seed: number, clock: () => Instant, queue: InFlight[]) {
+  constructor(office: Office, seed: number, crypto: CryptoProvider, clock: () => Instant, queue: InFlight[]) {
     this.office = office;
     this.#clock = clock;
     this.dataPlane = new DataPlane({ crypto: nodePacketCrypto, random: new SeededRandom(seed + 1000) });
     this.address = officeAddresses(office, false).gateway;
     this.#queue = queue;
-    this.gateway = new Gateway({ crypto: nodeCrypto, random: new SeededRandom(seed) });
+    this.gateway = new Gateway({ crypto, random: new SeededRandom(seed) });
   }
 
   transmit(path: UdpPath, datagram: Uint8Array): void {
@@ -167,10 +170,10 @@ export class TwoGateways {
   #now = START;
 
   constructor(options: BenchOptions) {
-    const { seed = 1, changeInitiator = same, changeResponder = same, ...offices } = options;
+    const { seed = 1, crypto = nodeCrypto, changeInitiator = same, changeResponder = same, ...offices } = options;
     const parameters: OfficeParameters = { ...PLAIN, ...offices };
-    this.initiator = new Side('main', seed, () => this.#now, this.inFlight);
-    this.responder = new Side('branch', seed + 1, () => this.#now, this.inFlight);
+    this.initiator = new Side('main', seed, crypto, () => this.#now, this.inFlight);
+    this.responder = new Side('branch', seed + 1, crypto, () => this.#now, this.inFlight);
     this.configure(this.initiator, changeInitiator(officeConfig('main', parameters)));
     this.configure(this.responder, changeResponder(officeConfig('branch', parameters)));
   }
