@@ -19,7 +19,7 @@ import { DeadPeerDetection } from './dead-peer-detection.ts';
 import { deleteIsakmpPayload, liveliness } from './informational.ts';
 import { type Cookies, wipePhase1Keys } from './key-material.ts';
 import { MessageChannel } from './message-channel.ts';
-import { isNatOnPath } from './nat-traversal.ts';
+import { NAT_TRAVERSAL_PORT } from './nat-traversal.ts';
 import type { PeerFault, Refusal } from './peer-fault.ts';
 import type { ComputeRequest, Phase1Outcome } from './phase1.ts';
 import { Phase1Exchange, type Phase1Progress } from './phase1-exchange.ts';
@@ -133,13 +133,17 @@ export class IsakmpSa {
     return this.#outcome;
   }
 
-  /** Whether, and by whose numbers, IPsec goes through UDP: if there is a NAT on the path. */
+  /**
+   * Whether, and by whose numbers, IPsec goes through UDP: if IKE has moved to port 4500, as the initiator must once it sees a NAT
+   * (RFC 3947 §4). Not by what we see of it: nothing protects NAT-D, so one altered octet could make the ends disagree for good.
+   */
   get udpEncapsulation(): UdpEncapsulation {
-    return isNatOnPath(this.nat) ? this.#phase1.agreement?.extensions.natTraversal : undefined;
+    const hasMoved = this.path.local.port === NAT_TRAVERSAL_PORT;
+    return hasMoved ? this.#phase1.agreement?.extensions.natTraversal : undefined;
   }
 
   start(now: Instant, out: IkeOutbox): void {
-    this.#phase1.start(now, out);
+    this.#advance(now, this.#phase1.start(now, out), out);
   }
 
   answer(
