@@ -23,7 +23,7 @@ deactivate security ipsec vpn v
 export const CONFIGURATION_TARGET: FuzzTarget = {
   name: 'configuration',
   shortRuns: 1_500,
-  seeds: [...EXAMPLES, utf8(SET_FORM)],
+  seeds: () => [...EXAMPLES, utf8(SET_FORM)],
   run: (input) => {
     const { config, diagnostics } = loadConfiguration(fromUtf8(input));
     const hasErrors = diagnostics.some(({ severity }) => severity === 'error');

@@ -29,11 +29,12 @@ const PATH = { local: { address: EAST, port: 4500 }, remote: { address: WEST, po
 export const DATA_PLANE_TARGET: FuzzTarget = {
   name: 'data-plane',
   shortRuns: 1_500,
-  seeds: SAS.flatMap((_, index) => [
-    ...[...genuinePackets(index, true)].map((packet) => concat(Uint8Array.of(index, 0), packet)),
-    ...[...genuinePackets(index, false)].map((packet) => concat(Uint8Array.of(index, 1), packet)),
-    ...INNER.slice(0, 2).map((packet) => concat(Uint8Array.of(index, 2), packet)),
-  ]),
+  seeds: () =>
+    SAS.flatMap((_, index) => [
+      ...[...genuinePackets(index, true)].map((packet) => concat(Uint8Array.of(index, 0), packet)),
+      ...[...genuinePackets(index, false)].map((packet) => concat(Uint8Array.of(index, 1), packet)),
+      ...INNER.slice(0, 2).map((packet) => concat(Uint8Array.of(index, 2), packet)),
+    ]),
   run: (input) => {
     const index = (input[0] ?? 0) % SAS.length;
     const way = WAYS[(input[1] ?? 0) % WAYS.length] ?? 'ip';

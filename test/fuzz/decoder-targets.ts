@@ -52,7 +52,7 @@ const MESSAGES = fc.sample(anyPayloads, { seed: SEED, numRuns: 40 }).map((payloa
 const isakmpMessage: FuzzTarget = {
   name: 'isakmp-message',
   shortRuns: 12_000,
-  seeds: MESSAGES,
+  seeds: () => MESSAGES,
   repair: (input) => {
     const message = input.slice();
     if (message.length >= ISAKMP_HEADER_LENGTH) new DataView(message.buffer).setUint32(24, message.length);
@@ -71,35 +71,36 @@ const isakmpMessage: FuzzTarget = {
 const payloadChain: FuzzTarget = {
   name: 'payload-chain',
   shortRuns: 15_000,
-  seeds: MESSAGES.map((message) => concat(message.subarray(16, 17), message.subarray(ISAKMP_HEADER_LENGTH))),
+  seeds: () => MESSAGES.map((message) => concat(message.subarray(16, 17), message.subarray(ISAKMP_HEADER_LENGTH))),
   run: (input) => checkChain(input[0] ?? 0, input.subarray(1), true),
 };
 
 const identification: FuzzTarget = {
   name: 'identification',
   shortRuns: 20_000,
-  seeds: [
-    encodeIdentity({ kind: 'address', address: address('192.0.2.1') }),
-    encodeIdentity({ kind: 'fqdn', name: 'gw.example.net' }),
-    encodeIdentity({ kind: 'key-id', id: Uint8Array.of(1, 2, 3) }),
-    ...(['192.0.2.7', '2001:db8::'] as const).map((first) =>
-      encodeSelector({ addresses: { first: address(first), last: address(first) }, protocol: 6, ports: ANY_PORT }),
-    ),
-    {
-      kind: 'identification',
-      idType: ID_TYPE.ID_IPV4_ADDR_SUBNET,
-      protocolId: 0,
-      port: 0,
-      data: new Uint8Array(8),
-    } as const,
-    {
-      kind: 'identification',
-      idType: ID_TYPE.ID_IPV6_ADDR_RANGE,
-      protocolId: 0,
-      port: 0,
-      data: new Uint8Array(32),
-    } as const,
-  ].map((payload) => concat(Uint8Array.of(payload.idType), payload.data)),
+  seeds: () =>
+    [
+      encodeIdentity({ kind: 'address', address: address('192.0.2.1') }),
+      encodeIdentity({ kind: 'fqdn', name: 'gw.example.net' }),
+      encodeIdentity({ kind: 'key-id', id: Uint8Array.of(1, 2, 3) }),
+      ...(['192.0.2.7', '2001:db8::'] as const).map((first) =>
+        encodeSelector({ addresses: { first: address(first), last: address(first) }, protocol: 6, ports: ANY_PORT }),
+      ),
+      {
+        kind: 'identification',
+        idType: ID_TYPE.ID_IPV4_ADDR_SUBNET,
+        protocolId: 0,
+        port: 0,
+        data: new Uint8Array(8),
+      } as const,
+      {
+        kind: 'identification',
+        idType: ID_TYPE.ID_IPV6_ADDR_RANGE,
+        protocolId: 0,
+        port: 0,
+        data: new Uint8Array(32),
+      } as const,
+    ].map((payload) => concat(Uint8Array.of(payload.idType), payload.data)),
   run: (input) => {
     const idType = input[0] ?? 0;
     const payload: IdentificationPayload = {
@@ -132,7 +133,7 @@ const CAPTURED = MESSAGES.slice(0, 4).map((message) => {
 const capture: FuzzTarget = {
   name: 'capture',
   shortRuns: 5_000,
-  seeds: [
+  seeds: () => [
     encodePcapng(
       LINK_TYPE.raw,
       CAPTURED.map((data, timestamp) => ({ timestamp, data })),
@@ -148,7 +149,7 @@ const capture: FuzzTarget = {
 const ipPacket: FuzzTarget = {
   name: 'ip-packet',
   shortRuns: 20_000,
-  seeds: [
+  seeds: () => [
     ...CAPTURED,
     Uint8Array.of(
       0x60,

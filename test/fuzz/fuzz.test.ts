@@ -28,7 +28,7 @@ test('the fuzzer finds a fault that is there', () => {
   const faulty = {
     name: 'faulty',
     shortRuns: 0,
-    seeds: [new Uint8Array(8)],
+    seeds: () => [new Uint8Array(8)],
     run: (input: Uint8Array) => assert.notEqual(input[3], 0xff),
   };
   const outcome = fuzz(faulty, new SeededRandom(SEED), (runs) => runs >= 20_000);

@@ -7,8 +7,8 @@ export interface FuzzTarget {
   readonly name: string;
   /** Changed inputs that every `npm test` tries. */
   readonly shortRuns: number;
-  /** Valid inputs to start from. */
-  readonly seeds: readonly Uint8Array[];
+  /** Valid inputs to start from. Made when asked for: some take a negotiation. */
+  seeds(): readonly Uint8Array[];
   /** Throws if the code under test does, or if what it said is not true. */
   run(input: Uint8Array): void;
   /** Makes a changed input pass the outermost checks, such as a length field, so that the inner ones are reached. */
@@ -31,8 +31,9 @@ export interface FuzzOutcome {
 
 /** Longer than this for one input counts as hanging, in milliseconds. */
 const RUN_DURATION_MAX = 2000;
-/** Inputs between two looks at the coverage. */
-const BATCH = 200;
+/** Inputs between two looks at the coverage: fewer where one takes long. */
+const BATCH_MAX = 200;
+const BATCHES_OF_SHORT_RUN = 10;
 
 /** Mutates seeds and what reached new code before, until a target fails or `isOver` says so after a number of runs. */
 export function fuzz(
@@ -42,8 +43,9 @@ export function fuzz(
   coverage?: Coverage,
 ): FuzzOutcome {
   const mutator = new Mutator(random);
-  const corpus = [...target.seeds];
+  const corpus = [...target.seeds()];
   const found: Uint8Array[] = [];
+  const batchLength = Math.min(BATCH_MAX, Math.ceil(target.shortRuns / BATCHES_OF_SHORT_RUN) + 1);
   let runs = 0;
   for (const seed of corpus) {
     const failure = tryInput(target, seed);
@@ -51,7 +53,7 @@ export function fuzz(
   }
   coverage?.takeNew();
   while (!isOver(runs)) {
-    const batch = Array.from({ length: BATCH }, () => nextInput(target, mutator, corpus));
+    const batch = Array.from({ length: batchLength }, () => nextInput(target, mutator, corpus));
     for (const input of batch) {
       runs++;
       const failure = tryInput(target, input);

@@ -34,7 +34,7 @@ function runTarget(target: FuzzTarget, duration: number): boolean {
   const coverage = new Coverage((url) => /\/src\/[^?]*\.js$/.test(url));
   const end = performance.now() + duration * 1000;
   const outcome = fuzz(
-    { ...target, seeds: [...target.seeds, ...kept] },
+    { ...target, seeds: () => [...target.seeds(), ...kept] },
     new SeededRandom(seed),
     () => performance.now() > end,
     coverage,
