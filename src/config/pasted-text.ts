@@ -14,7 +14,7 @@ export interface SourceLine {
   readonly context?: readonly string[];
 }
 
-const BANNER = /^\s*\[edit(?:\s+([^\]]*))?\]\s*$/;
+const BANNER = /^\s*\[edit(?:\s+(.*))?\]\s*$/;
 const PAGER = /^-*\(more(?: \d+%)?\)-*/;
 const CLUSTER = /^\{(?:primary|secondary|master|backup|line|linecard)[^}]*\}$/;
 const PROMPT =

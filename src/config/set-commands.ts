@@ -1,6 +1,6 @@
 // `set` and the other commands of configuration mode, as `display set` prints them and people type them.
 
-import type { ConfigNode, ConfigTree } from './config-node.ts';
+import type { ConfigTree } from './config-node.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import type { Token } from './lexer.ts';
 import {
@@ -11,7 +11,7 @@ import {
   type StatementObserver,
   type Word,
 } from './statement.ts';
-import { applyChange, findStatement } from './tree-edit.ts';
+import { applyChange } from './tree-edit.ts';
 
 const VERBS: ReadonlySet<string> = new Set([
   'set',
@@ -109,14 +109,8 @@ export class SetCommands {
 
   #change(verb: Word, words: readonly Word[]): void {
     const texts = words.map((word) => word.text);
-    const fault = applyChange(this.#start, verb.text, texts);
+    const fault = applyChange(this.#tree.root, verb.text, texts, this.#level);
     if (fault !== undefined) this.#complain(words.at(-1) ?? verb, fault);
-  }
-
-  get #start(): ConfigNode {
-    return this.#level.length === 0
-      ? this.#tree.root
-      : (findStatement(this.#tree.root, this.#level) ?? this.#tree.root);
   }
 
   #complain(word: Word, message: string): void {

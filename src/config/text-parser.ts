@@ -59,7 +59,6 @@ class TextParser {
   #brackets: Word[] | undefined;
   #tags: string[] = [];
   #annotation: string | undefined;
-  #hasAnnotation = false;
   #usedSetCommands = false;
   #openedForContext: { readonly parent: ConfigNode; readonly path: readonly string[] } | undefined;
 
@@ -129,8 +128,7 @@ class TextParser {
       case 'word':
         return this.#acceptWord(token);
       case 'annotation':
-        this.#annotation = token.text;
-        this.#hasAnnotation = true;
+        this.#annotation = token.text === '' ? undefined : token.text;
         return;
       case '[':
         this.#brackets ??= [];
@@ -254,7 +252,7 @@ class TextParser {
   }
 
   #decorate(target: ConfigNode): void {
-    if (this.#hasAnnotation) target.annotation = this.#annotation;
+    if (this.#annotation !== undefined) target.annotation = this.#annotation;
     for (const tag of this.#tags) {
       if (tag === 'inactive:') target.isInactive = true;
       else if (tag === 'protect:') target.isProtected = true;
@@ -262,7 +260,6 @@ class TextParser {
     }
     this.#tags = [];
     this.#annotation = undefined;
-    this.#hasAnnotation = false;
   }
 
   #unexpected(token: Word, what: string): void {

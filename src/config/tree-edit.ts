@@ -1,133 +1,160 @@
 // Changes to a tree by path: what `delete`, `rename`, `insert` and their kin do.
 
 import type { ConfigNode } from './config-node.ts';
-import { schemaAt } from './junos-schema.ts';
+import { placeAt } from './statement-view.ts';
 import { checkValue } from './value-check.ts';
 
-/** The node that a path of words leads to. */
-export function findStatement(root: ConfigNode, path: readonly string[]): ConfigNode | undefined {
-  return root.find(...path);
-}
-
-/** Carries out one command of configuration mode. Returns what is wrong, in Junos' words where it has some; the tree is then as before. */
-export function applyChange(start: ConfigNode, verb: string, words: readonly string[]): string | undefined {
+/**
+ * Carries out one command of configuration mode at a level of the hierarchy. Returns what is wrong, in Junos' words where it has
+ * some; the tree is then as before.
+ */
+export function applyChange(
+  root: ConfigNode,
+  verb: string,
+  words: readonly string[],
+  level: readonly string[] = [],
+): string | undefined {
+  const editor = new TreeEditor(root, level);
   switch (verb) {
     case 'delete':
-      return withStatement(start, words, (node, parent) => deleteStatement(parent, node));
+      return editor.delete(words);
     case 'deactivate':
     case 'activate':
-      return withStatement(start, words, (node) => mark(node, () => (node.isInactive = verb === 'deactivate')));
+      return editor.mark(words, (node) => {
+        node.isInactive = verb === 'deactivate';
+      });
     case 'protect':
     case 'unprotect':
-      return withStatement(start, words, (node) => setProtection(node, verb === 'protect'));
+      return editor.mark(words, (node) => {
+        node.isProtected = verb === 'protect';
+      });
     case 'annotate':
-      return annotate(start, words);
+      return editor.annotate(words);
     case 'rename':
     case 'copy':
-      return renameOrCopy(start, verb, words);
+      return editor.renameOrCopy(verb, words);
     case 'insert':
-      return insert(start, words);
+      return editor.insert(words);
     default:
       return 'unknown command.';
   }
 }
 
-/** Removes the statement at `path`, with containers that are left empty by it; `false` if there is none. */
-export function deletePath(root: ConfigNode, path: readonly string[]): boolean {
-  return applyChange(root, 'delete', path) === undefined;
+/** A statement with the statements above it, from the top: the path of `ancestors[n]` has n words. */
+interface Found {
+  readonly node: ConfigNode;
+  readonly parent: ConfigNode;
+  readonly ancestors: readonly ConfigNode[];
+  readonly path: readonly string[];
 }
 
-type Change = (node: ConfigNode, parent: ConfigNode, ancestors: readonly ConfigNode[]) => string | undefined;
+class TreeEditor {
+  readonly #root: ConfigNode;
+  readonly #level: readonly string[];
 
-function withStatement(start: ConfigNode, words: readonly string[], change: Change): string | undefined {
-  const ancestors: ConfigNode[] = [start];
-  for (const word of words) {
-    const next = ancestors.at(-1)?.child(word);
-    if (next === undefined) return 'warning: statement not found';
-    ancestors.push(next);
+  constructor(root: ConfigNode, level: readonly string[]) {
+    this.#root = root;
+    this.#level = level;
   }
-  const node = ancestors.at(-1);
-  const parent = ancestors.at(-2);
-  if (node === undefined || parent === undefined) return 'syntax error: a statement is missing';
-  const fault = change(node, parent, ancestors);
-  if (fault === undefined) pruneEmptied(ancestors);
-  return fault;
+
+  delete(words: readonly string[]): string | undefined {
+    const found = this.#find(words);
+    if (typeof found === 'string') return found;
+    if (isProtected(found.node)) return `warning: '${found.node.word}' is protected, it cannot be deleted`;
+    found.parent.remove(found.node);
+    pruneEmptied(found);
+    return undefined;
+  }
+
+  mark(words: readonly string[], change: (node: ConfigNode) => void): string | undefined {
+    const found = this.#find(words);
+    if (typeof found === 'string') return found;
+    const { schema, among } = placeAt(found.path);
+    // A list in the middle of a hierarchy has no line of its own: its entries have.
+    const hasNoLine = among === 'entries' && schema?.layout !== 'wrapped';
+    for (const node of hasNoLine ? found.node.children : [markedNode(found)]) change(node);
+    return undefined;
+  }
+
+  annotate(words: readonly string[]): string | undefined {
+    const text = words.at(-1);
+    if (text === undefined || words.length < 2) return 'syntax error: annotate takes a statement and a comment';
+    const found = this.#find(words.slice(0, -1));
+    if (typeof found === 'string') return found;
+    markedNode(found).annotation = text === '' ? undefined : text;
+    return undefined;
+  }
+
+  renameOrCopy(verb: 'rename' | 'copy', words: readonly string[]): string | undefined {
+    const to = words.lastIndexOf('to');
+    const target = words.slice(to + 1);
+    const name = target.at(-1);
+    if (to < 2 || name === undefined) return `syntax error: ${verb} takes a statement, \`to\`, and its new name`;
+    const found = this.#find(words.slice(0, to));
+    if (typeof found === 'string') return found;
+    const { node, parent, path } = found;
+    // Junos repeats the keyword behind `to` (`rename proposal a to proposal b`); people leave it out.
+    if (target.length > 1 && target[0] !== path.at(-2)) return `syntax error: '${target[0]}' is not '${path.at(-2)}'`;
+    const { schema, among } = placeAt(path.slice(0, -1));
+    if (among === 'statements' && schema) return `syntax error: '${node.word}' has no name that could change`;
+    if (parent.child(name)) return `error: target '${name}' already exists`;
+    const fault = schema?.key && checkValue(schema.key, name, false);
+    if (fault) return `error: ${fault.message}`;
+    if (verb === 'rename' && isProtected(node)) return `warning: '${node.word}' is protected, it cannot be renamed`;
+    if (verb === 'rename') parent.replace(node, node.clone(name));
+    else parent.append(node.clone(name));
+    return undefined;
+  }
+
+  insert(words: readonly string[]): string | undefined {
+    const at = Math.max(words.lastIndexOf('before'), words.lastIndexOf('after'));
+    const position = words[at] === 'before' ? 'before' : 'after';
+    const name = words.at(-1);
+    if (at < 1 || name === undefined || at === words.length - 1) {
+      return 'syntax error: insert takes a statement, `before` or `after`, and another statement';
+    }
+    const found = this.#find(words.slice(0, at));
+    if (typeof found === 'string') return found;
+    const reference = found.parent.child(name);
+    if (reference === undefined || reference === found.node)
+      return `error: '${name}' is not beside '${found.node.word}'`;
+    found.parent.place(found.node, position, reference);
+    return undefined;
+  }
+
+  #find(words: readonly string[]): Found | string {
+    const path = [...this.#level, ...words];
+    const ancestors: ConfigNode[] = [this.#root];
+    for (const word of path) {
+      const next = ancestors.at(-1)?.child(word);
+      if (next === undefined) return 'warning: statement not found';
+      ancestors.push(next);
+    }
+    const node = ancestors.at(-1);
+    const parent = ancestors.at(-2);
+    if (words.length === 0 || !node || !parent) return 'syntax error: a statement is missing';
+    return { node, parent, ancestors, path };
+  }
 }
 
-function mark(_node: ConfigNode, change: () => void): undefined {
-  change();
-  return undefined;
-}
-
-function deleteStatement(parent: ConfigNode, node: ConfigNode): string | undefined {
-  if (isProtected(node)) return `warning: '${node.word}' is protected, it cannot be deleted`;
-  parent.remove(node);
-  return undefined;
+/** What is said of a value is kept on the keyword before it, which is what has a line. */
+function markedNode({ node, parent, path }: Found): ConfigNode {
+  const { schema, among } = placeAt(path.slice(0, -1));
+  const isValue = among === 'statements' && (schema?.kind === 'leaf' || schema?.kind === 'leaf-list');
+  return isValue ? parent : node;
 }
 
 function isProtected(node: ConfigNode): boolean {
   return node.isProtected || node.children.some(isProtected);
 }
 
-function setProtection(node: ConfigNode, isProtected: boolean): undefined {
-  node.isProtected = isProtected;
-  return undefined;
-}
-
-/** A leaf without its value, or a list without entries, is no statement; a container that was named on purpose stays. */
-function pruneEmptied(ancestors: readonly ConfigNode[]): void {
-  const path = ancestors.slice(1).map((node) => node.word);
+/** A leaf without its value, or a container without statements, is gone too; an entry keeps its name. */
+function pruneEmptied({ ancestors, path }: Found): void {
   for (let depth = ancestors.length - 2; depth >= 1; depth--) {
     const node = ancestors[depth];
     const parent = ancestors[depth - 1];
-    if (node === undefined || parent === undefined || !node.isLeaf || parent.child(node.word) !== node) return;
-    const kind = schemaAt(path.slice(0, depth))?.kind;
-    const isEntry = schemaAt(path.slice(0, depth - 1))?.kind === 'list';
-    if (isEntry || kind === 'flag') return;
+    if (node === undefined || parent === undefined || !node.isLeaf) return;
+    if (placeAt(path.slice(0, depth - 1)).among === 'entries') return;
     parent.remove(node);
   }
-}
-
-function annotate(start: ConfigNode, words: readonly string[]): string | undefined {
-  const text = words.at(-1);
-  if (text === undefined || words.length < 2) return 'syntax error: annotate takes a statement and a comment';
-  return withStatement(start, words.slice(0, -1), (node) => {
-    node.annotation = text === '' ? undefined : text;
-    return undefined;
-  });
-}
-
-function renameOrCopy(start: ConfigNode, verb: 'rename' | 'copy', words: readonly string[]): string | undefined {
-  const to = words.lastIndexOf('to');
-  const target = words.slice(to + 1);
-  const source = words.slice(0, to);
-  const name = target.at(-1);
-  if (to < 2 || name === undefined) return `syntax error: ${verb} takes a statement, \`to\`, and its new name`;
-  // Junos repeats the keyword behind `to` (`rename proposal a to proposal b`); people leave it out.
-  if (target.length > 1 && target[0] !== source.at(-2)) return `syntax error: '${target[0]}' is not '${source.at(-2)}'`;
-  return withStatement(start, source, (node, parent) => {
-    if (parent.child(name)) return `error: target '${name}' already exists`;
-    const key = schemaAt(source.slice(0, -1))?.key;
-    const fault = key && checkValue(key, name, false);
-    if (fault) return `error: ${fault.message}`;
-    if (verb === 'rename' && isProtected(node)) return `warning: '${node.word}' is protected, it cannot be renamed`;
-    if (verb === 'rename') parent.replace(node, node.clone(name));
-    else parent.append(node.clone(name));
-    return undefined;
-  });
-}
-
-function insert(start: ConfigNode, words: readonly string[]): string | undefined {
-  const at = Math.max(words.lastIndexOf('before'), words.lastIndexOf('after'));
-  const position = words[at] === 'before' ? 'before' : 'after';
-  const referenceName = words.at(-1);
-  if (at < 1 || referenceName === undefined || at === words.length - 1) {
-    return 'syntax error: insert takes a statement, `before` or `after`, and another statement';
-  }
-  return withStatement(start, words.slice(0, at), (node, parent) => {
-    const reference = parent.child(referenceName);
-    if (reference === undefined || reference === node) return `error: '${referenceName}' is not beside '${node.word}'`;
-    parent.place(node, position, reference);
-    return undefined;
-  });
 }

@@ -61,7 +61,7 @@ function removeAlternatives(target: ConfigNode, chosen: ConfigNode, place: Place
 
 function takeMarks(target: ConfigNode, source: ConfigNode): void {
   target.line = source.line;
-  target.isInactive = source.isInactive;
+  target.isInactive ||= source.isInactive;
   target.isProtected ||= source.isProtected;
   target.annotation = source.annotation ?? target.annotation;
 }
