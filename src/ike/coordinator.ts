@@ -119,6 +119,7 @@ export class Coordinator implements SaOwner, TunnelOwner, PairTimeouts {
     peer.add(sa);
     const { role, path, nat } = sa;
     out.report({ kind: 'ike-sa-established', gateway: peer.gateway.name, ikeSa: sa.id, role, isRekey, path, nat });
+    if (sa.mode === 'aggressive') this.#warnOfAggressiveMode(sa, out);
     if (sa.outcome?.hasInitialContact) this.handleInitialContact(now, sa, out);
     for (const other of peer.established) {
       if (other === peer.current) continue;
@@ -332,6 +333,12 @@ export class Coordinator implements SaOwner, TunnelOwner, PairTimeouts {
     if (tunnel === undefined || !tunnel.isImmediate || this.pairs.live(policy).length > 0) return;
     tunnel.schedule(at);
     this.#services.touch(tunnel);
+  }
+
+  #warnOfAggressiveMode(sa: IsakmpSa, out: IkeOutbox): void {
+    const { name, policy } = sa.gateway;
+    const text = `aggressive mode gives anyone who asks a hash of the pre-shared key of gateway ${name}, to guess the key from offline: use main mode with a fixed address, or IKEv2`;
+    out.report({ kind: 'notice', severity: 'warning', gateway: name, text, origin: policy.origin });
   }
 
   #startQuickMode(now: Instant, sa: IsakmpSa, tunnel: Tunnel, out: IkeOutbox): void {

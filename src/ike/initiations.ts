@@ -19,7 +19,7 @@ import type { Coordinator } from './coordinator.ts';
 import { noCookie } from './isakmp-sas.ts';
 import type { IkeOutbox } from './outbox.ts';
 import type { Peer } from './peer.ts';
-import { gatewayAuthentication } from './v1/authentication.ts';
+import { gatewayAuthentication, isExpectedIdentity } from './v1/authentication.ts';
 import { isakmpNotification } from './v1/informational.ts';
 import { IsakmpSa } from './v1/isakmp-sa.ts';
 import type { Cookies } from './v1/key-material.ts';
@@ -27,9 +27,8 @@ import { MessageIds } from './v1/message-ids.ts';
 import { IKE_PORT } from './v1/nat-traversal.ts';
 import { checkPayloads, type MessageRule } from './v1/payload-rules.ts';
 import { faultNotify, type PeerFault, type Refusal, refusal } from './v1/peer-fault.ts';
-import { rulesOf } from './v1/phase1-mode.ts';
-
-type Mode = 'main' | 'aggressive';
+import { readIdentity } from './v1/phase1-messages.ts';
+import { type Phase1Mode, rulesOf } from './v1/phase1-mode.ts';
 
 export class Initiations {
   readonly #coordinator: Coordinator;
@@ -95,7 +94,7 @@ export class Initiations {
     if (!payloads.ok) return err('malformed');
     const rule: MessageRule | undefined = rulesOf(mode)[0];
     if (rule === undefined || !checkPayloads(rule, payloads.value).ok) return err('unexpected-payloads');
-    const gateways = this.#gatewaysFor(path);
+    const gateways = mode === 'main' ? this.#gatewaysAt(path) : this.#gatewaysOf(path, payloads.value);
     if (gateways.length === 0) return err('unknown-peer');
     const admitted = this.admission.admit(path.remote.address);
     if (!admitted.ok) return admitted;
@@ -114,7 +113,7 @@ export class Initiations {
   #answerAs(
     now: Instant,
     gateways: readonly IkeGatewayConfig[],
-    mode: Mode,
+    mode: Phase1Mode,
     path: UdpPath,
     header: IsakmpHeader,
     message: Uint8Array,
@@ -150,7 +149,7 @@ export class Initiations {
     return err(firstRefusal ?? this.#modeRefusal(gateways, mode));
   }
 
-  #modeRefusal(gateways: readonly IkeGatewayConfig[], mode: Mode): Refusal {
+  #modeRefusal(gateways: readonly IkeGatewayConfig[], mode: Phase1Mode): Refusal {
     const [gateway] = gateways;
     const origins = gateway ? [gateway.policy.origin] : [];
     return refusal('no-proposal-chosen', `the peer asked for ${mode} mode, which no policy for it uses`, ...origins);
@@ -183,12 +182,26 @@ export class Initiations {
   }
 
   /** Gateways whose configured addresses hold the sender's: with Main Mode nothing else can tell whose key to use (RFC 2409 §5.4). */
-  #gatewaysFor(path: UdpPath): readonly IkeGatewayConfig[] {
+  #gatewaysAt(path: UdpPath): readonly IkeGatewayConfig[] {
+    return this.#reachableAt(path).filter(({ remoteAddresses }) => remoteAddresses.includes(path.remote.address));
+  }
+
+  /** Aggressive Mode names the initiator at once: gateways that expect this identity, from this address or, if dynamic, from any. */
+  #gatewaysOf(path: UdpPath, payloads: readonly DecodedPayload[]): readonly IkeGatewayConfig[] {
+    const identification = readIdentity(payloads);
+    if (!identification.ok) return [];
+    const { identity } = identification.value;
+    const atAddress = this.#gatewaysAt(path);
+    const dynamic = this.#reachableAt(path).filter(({ isDynamic }) => isDynamic);
+    const expecting = [...atAddress, ...dynamic].filter((gateway) => isExpectedIdentity(gateway, identity));
+    // A peer that is known by its address is told why it is refused; a stranger is not.
+    return expecting.length > 0 ? expecting : atAddress;
+  }
+
+  #reachableAt(path: UdpPath): readonly IkeGatewayConfig[] {
     return this.#coordinator.config.gateways.filter(
-      ({ version, remoteAddresses, localAddress }) =>
-        version === 'v1-only' &&
-        remoteAddresses.includes(path.remote.address) &&
-        (localAddress === undefined || localAddress === path.local.address),
+      ({ version, localAddress }) =>
+        version === 'v1-only' && (localAddress === undefined || localAddress === path.local.address),
     );
   }
 
@@ -212,7 +225,7 @@ export class Initiations {
   }
 }
 
-function modeOf(header: IsakmpHeader): Mode | undefined {
+function modeOf(header: IsakmpHeader): Phase1Mode | undefined {
   if (header.exchangeType === EXCHANGE_TYPE['identity-protection']) return 'main';
   return header.exchangeType === EXCHANGE_TYPE.aggressive ? 'aggressive' : undefined;
 }

@@ -74,10 +74,7 @@ export function authenticatePeer(
     const explanation = `the hash of ${formatIdentity(identity)} is wrong: the pre-shared keys differ, or the message was tampered with`;
     return err(refusal('hash-mismatch', explanation, gateway.policy.origin));
   }
-  if (!isExpectedIdentity(gateway, identity)) {
-    const explanation = `expected the peer to be ${describeExpected(gateway)}, but it says that it is ${describe(identity)}`;
-    return err(refusal('identity-mismatch', explanation, gateway.origin));
-  }
+  if (!isExpectedIdentity(gateway, identity)) return err(identityRefusal(gateway, identity));
   return ok({ identity } as AuthenticatedPeer);
 }
 
@@ -91,6 +88,12 @@ export function isExpectedIdentity(gateway: IkeGatewayConfig, identity: Identity
   if (gateway.acceptsAnyIdentity) return true;
   if (gateway.remoteIdentity) return identityKey(gateway.remoteIdentity) === identityKey(identity);
   return identity.kind === 'address' && gateway.remoteAddresses.includes(identity.address);
+}
+
+/** Tells what was expected, and what came. */
+export function identityRefusal(gateway: IkeGatewayConfig, identity: Identity): Refusal {
+  const explanation = `expected the peer to be ${describeExpected(gateway)}, but it says that it is ${describe(identity)}`;
+  return refusal('identity-mismatch', explanation, gateway.origin);
 }
 
 function describeExpected(gateway: IkeGatewayConfig): string {

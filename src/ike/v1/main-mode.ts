@@ -8,11 +8,8 @@ import { err, ok, type Result } from '../../lib/result.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
 import { formatIdentity } from '../../model/identity.ts';
-import type { NatSituation } from '../../model/ike-event.ts';
-import { decodeIdentity, encodeIdentity } from '../../wire/isakmp-identity.ts';
-import { type DecodedPayload, encodePayloadBody, type Payload, rawBody } from '../../wire/isakmp-payloads.ts';
-import { authenticatePeer, localIdentity, type Transcript } from './authentication.ts';
-import { detectNat, isNatOnPath, NO_NAT, natDiscoveryPayloads } from './nat-traversal.ts';
+import { type DecodedPayload, encodePayloadBody, rawBody } from '../../wire/isakmp-payloads.ts';
+import { localIdentity, type Transcript } from './authentication.ts';
 import { findPayload } from './payload-rules.ts';
 import { type Refusal, refusal } from './peer-fault.ts';
 import {
@@ -20,14 +17,20 @@ import {
   answeredVendorIds,
   deriveProtection,
   drawNonce,
-  hasInitialContact,
   initialContact,
-  isPublicValueLength,
   offeredVendorIds,
   type Phase1Context,
   type Phase1Step,
   readExtensions,
 } from './phase1.ts';
+import {
+  acceptIdentity,
+  describeKeyExchange,
+  identityPayloads,
+  keyExchangePayloads,
+  readIdentity,
+  readKeyExchange,
+} from './phase1-messages.ts';
 import { acceptPhase1, choosePhase1, describeChosenPhase1, offerPhase1, saPayload } from './phase1-proposal.ts';
 
 /** Where a Main Mode exchange stands; each state holds what is known in it. */
@@ -262,7 +265,7 @@ function acceptInitiatorIdentity(
   payloads: readonly DecodedPayload[],
   context: Phase1Context,
 ): Result<Step, Refusal> {
-  const step = acceptIdentity('initiator', state.transcript, payloads, context);
+  const step = acceptSender('initiator', state.transcript, payloads, context);
   if (!step.ok) return step;
   return ok({
     ...step.value,
@@ -277,93 +280,21 @@ function acceptResponderIdentity(
   payloads: readonly DecodedPayload[],
   context: Phase1Context,
 ): Result<Step, Refusal> {
-  const step = acceptIdentity('responder', state.transcript, payloads, context);
+  const step = acceptSender('responder', state.transcript, payloads, context);
   if (!step.ok) return step;
   const effect = `${step.value.effect}; IKE SA up`;
   return ok({ ...step.value, effect, state: { role: 'initiator', step: 'established' } });
 }
 
-function acceptIdentity(
+/** In Main Mode identification and proof come in one message. */
+function acceptSender(
   sender: 'initiator' | 'responder',
   transcript: Transcript,
   payloads: readonly DecodedPayload[],
   context: Phase1Context,
 ): Result<Omit<Step, 'state'>, Refusal> {
-  const { gateway, authentication, path } = context;
-  const payload = findPayload(payloads, 'identification');
-  if (payload === undefined) return err(refusal('unexpected-payloads'));
-  const identity = decodeIdentity(payload);
-  if (!identity.ok) return err(refusal('malformed'));
-  const idBody = rawBody(payload);
-  const peer = authenticatePeer(authentication, transcript, sender, gateway, identity.value, idBody, payloads);
-  if (!peer.ok) return peer;
-  return ok({
-    effect: `authenticated the peer as ${formatIdentity(identity.value)}`,
-    outcome: {
-      peer: peer.value,
-      localIdentity: localIdentity(gateway, path),
-      hasInitialContact: hasInitialContact(payloads),
-    },
-  });
-}
-
-function identityPayloads(
-  role: 'initiator' | 'responder',
-  transcript: Transcript,
-  context: Phase1Context,
-): readonly Payload[] {
-  const identification = encodeIdentity(localIdentity(context.gateway, context.path));
-  const proof = context.authentication.prove(transcript, role, encodePayloadBody(identification));
-  return [identification, ...proof];
-}
-
-function keyExchangePayloads(
-  agreement: Agreement,
-  publicValue: Uint8Array,
-  nonce: Uint8Array,
-  context: Phase1Context,
-): readonly Payload[] {
-  const { environment, cookies, path } = context;
-  const { suite, extensions } = agreement;
-  const natDiscovery = extensions.natTraversal
-    ? natDiscoveryPayloads(environment.crypto, suite.hash, extensions.natTraversal, cookies, path)
-    : [];
-  return [{ kind: 'key-exchange', data: publicValue }, { kind: 'nonce', data: nonce }, ...natDiscovery];
-}
-
-interface ReceivedKeyExchange {
-  readonly publicValue: Uint8Array;
-  readonly nonce: Uint8Array;
-  readonly nat: NatSituation;
-  readonly agreement: Agreement;
-}
-
-function readKeyExchange(
-  agreement: Agreement,
-  payloads: readonly DecodedPayload[],
-  context: Phase1Context,
-): Result<ReceivedKeyExchange, Refusal> {
-  const { environment, cookies, path, gateway } = context;
-  const keyExchange = findPayload(payloads, 'key-exchange');
-  const nonce = findPayload(payloads, 'nonce');
-  if (keyExchange === undefined || nonce === undefined) return err(refusal('unexpected-payloads'));
-  if (!isPublicValueLength(agreement.suite.dhGroup, keyExchange.data)) return err(refusal('invalid-public-value'));
-  const { natTraversal } = agreement.extensions;
-  const nat = natTraversal ? detectNat(environment.crypto, agreement.suite.hash, cookies, path, payloads) : NO_NAT;
-  return ok({
-    publicValue: keyExchange.data.slice(),
-    nonce: nonce.data.slice(),
-    nat,
-    // Some peers announce dead peer detection only here.
-    agreement: { ...agreement, extensions: readExtensions(gateway, payloads, agreement.extensions) },
-  });
-}
-
-function describeKeyExchange(group: string, nat: NatSituation): string {
-  const found = !isNatOnPath(nat)
-    ? 'no NAT on the path'
-    : [nat.isLocalBehindNat ? 'we are behind NAT' : '', nat.isRemoteBehindNat ? 'the peer is behind NAT' : '']
-        .filter((text) => text !== '')
-        .join(' and ');
-  return `public value of ${group} and a nonce; ${found}`;
+  const identification = readIdentity(payloads);
+  return identification.ok
+    ? acceptIdentity(sender, transcript, identification.value, payloads, context)
+    : identification;
 }

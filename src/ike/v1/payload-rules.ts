@@ -7,7 +7,8 @@ type PayloadKind = DecodedPayload['kind'];
 
 export interface MessageRule {
   readonly from: 'initiator' | 'responder';
-  readonly encrypted: boolean;
+  /** `either`: peers differ. */
+  readonly encrypted: boolean | 'either';
   /** Exactly one of each. */
   readonly required: readonly PayloadKind[];
   /** At most one of each. */
@@ -44,7 +45,7 @@ export const AGGRESSIVE_MODE: readonly MessageRule[] = [
   },
   {
     from: 'initiator',
-    encrypted: true,
+    encrypted: 'either',
     required: ['hash'],
     optional: [],
     allowed: ['vendor-id', 'nat-discovery', 'notification', 'certificate-request'],

@@ -82,9 +82,9 @@ export class Phase1Exchange {
     return this.#state?.state.step ?? 'new';
   }
 
-  /** Sends message 1. */
-  start(now: Instant, out: IkeOutbox): void {
-    this.#apply(now, initiatePhase1(this.#setup.mode, this.#context(this.#setup.channel.path)), out);
+  /** Sends message 1, or asks for the computation before it. */
+  start(now: Instant, out: IkeOutbox): Phase1Progress {
+    return this.#apply(now, initiatePhase1(this.#setup.mode, this.#context(this.#setup.channel.path)), out);
   }
 
   /** Answers message 1, which the endpoint has decoded to find the gateway. */
@@ -115,8 +115,8 @@ export class Phase1Exchange {
     }
     const rule = this.#expectedRule();
     if (rule === undefined || this.#state === undefined) return dropped('unexpected-message');
-    if (rule.encrypted && !header.flags.encryption) return dropped('not-encrypted');
-    if (!rule.encrypted && header.flags.encryption) return dropped('unexpected-message');
+    if (rule.encrypted === true && !header.flags.encryption) return dropped('not-encrypted');
+    if (rule.encrypted === false && header.flags.encryption) return dropped('unexpected-message');
     // Until the peer has proven itself, its exchange stays with the address that began it.
     if (!rule.encrypted && path.remote.address !== channel.path.remote.address) return dropped('unexpected-message');
     const opened = channel.open(header, message, this.#iv);
@@ -148,9 +148,10 @@ export class Phase1Exchange {
     const { channel } = this.#setup;
     const step = computedPhase1(this.#state, result, this.#context(channel.path));
     if (step.ok) return this.#apply(now, step.value, out);
-    // The peer's value was not a public value of the group. It may be forged, but the exchange is spoilt: it is begun anew.
-    const explanation = 'the peer sent a public value that is none of its group';
-    this.#reportFailure(channel.path, step.error.fault, explanation, this.#statements(), true, out);
+    // What came may be forged, but the exchange is spoilt: it is begun anew.
+    const { fault, explanation } = step.error;
+    const text = explanation === '' ? 'the peer sent a public value that is none of its group' : explanation;
+    this.#reportFailure(channel.path, fault, text, this.#statements(), true, out);
     this.#isOver = true;
     return { kind: 'failed' };
   }

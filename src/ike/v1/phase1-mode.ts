@@ -2,6 +2,13 @@ import { ok, type Result } from '../../lib/result.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
 import type { DecodedPayload } from '../../wire/isakmp-payloads.ts';
 import {
+  type AggressiveModeState,
+  answerAggressiveMode,
+  computedAggressiveMode,
+  initiateAggressiveMode,
+  receiveAggressiveMode,
+} from './aggressive-mode.ts';
+import {
   answerMainMode,
   computedMainMode,
   initiateMainMode,
@@ -12,23 +19,29 @@ import { AGGRESSIVE_MODE, MAIN_MODE, type MessageRule } from './payload-rules.ts
 import type { Refusal } from './peer-fault.ts';
 import type { Phase1Context, Phase1Step } from './phase1.ts';
 
-/** A phase 1 exchange of either mode: the one place that tells them apart. */
-export type Phase1State = { readonly mode: 'main'; readonly state: MainModeState };
+export type Phase1Mode = 'main' | 'aggressive';
 
-export function rulesOf(mode: 'main' | 'aggressive'): readonly MessageRule[] {
+/** A phase 1 exchange of either mode: this file is the one place that tells them apart. */
+export type Phase1State =
+  | { readonly mode: 'main'; readonly state: MainModeState }
+  | { readonly mode: 'aggressive'; readonly state: AggressiveModeState };
+
+export function rulesOf(mode: Phase1Mode): readonly MessageRule[] {
   return mode === 'main' ? MAIN_MODE : AGGRESSIVE_MODE;
 }
 
-export function initiatePhase1(_mode: 'main' | 'aggressive', context: Phase1Context): Phase1Step<Phase1State> {
-  return inMain(initiateMainMode(context));
+export function initiatePhase1(mode: Phase1Mode, context: Phase1Context): Phase1Step<Phase1State> {
+  return mode === 'main' ? inMain(initiateMainMode(context)) : inAggressive(initiateAggressiveMode(context));
 }
 
 export function answerPhase1(
-  _mode: 'main' | 'aggressive',
+  mode: Phase1Mode,
   context: Phase1Context,
   payloads: readonly DecodedPayload[],
 ): Result<Phase1Step<Phase1State>, Refusal> {
-  return mapStep(answerMainMode(context, payloads), inMain);
+  return mode === 'main'
+    ? mapStep(answerMainMode(context, payloads), inMain)
+    : mapStep(answerAggressiveMode(context, payloads), inAggressive);
 }
 
 export function receivePhase1(
@@ -36,7 +49,9 @@ export function receivePhase1(
   payloads: readonly DecodedPayload[],
   context: Phase1Context,
 ): Result<Phase1Step<Phase1State>, Refusal> {
-  return mapStep(receiveMainMode(current.state, payloads, context), inMain);
+  return current.mode === 'main'
+    ? mapStep(receiveMainMode(current.state, payloads, context), inMain)
+    : mapStep(receiveAggressiveMode(current.state, payloads, context), inAggressive);
 }
 
 export function computedPhase1(
@@ -44,11 +59,17 @@ export function computedPhase1(
   result: ComputeResult,
   context: Phase1Context,
 ): Result<Phase1Step<Phase1State>, Refusal> {
-  return mapStep(computedMainMode(current.state, result, context), inMain);
+  return current.mode === 'main'
+    ? mapStep(computedMainMode(current.state, result, context), inMain)
+    : mapStep(computedAggressiveMode(current.state, result, context), inAggressive);
 }
 
 function inMain(step: Phase1Step<MainModeState>): Phase1Step<Phase1State> {
   return { ...step, state: { mode: 'main', state: step.state } };
+}
+
+function inAggressive(step: Phase1Step<AggressiveModeState>): Phase1Step<Phase1State> {
+  return { ...step, state: { mode: 'aggressive', state: step.state } };
 }
 
 function mapStep<S>(

@@ -53,9 +53,14 @@ export interface ChosenPhase1 {
   readonly config: IkeProposalConfig;
 }
 
-/** The SA payload with everything that the gateway's policy allows, in its order. */
-export function offerPhase1(gateway: IkeGatewayConfig): SaPayload {
-  return configuredPhase1(gateway, 'initiator');
+/** The SA payload with everything that the gateway's policy allows, in its order; with `group` only what uses that. */
+export function offerPhase1(gateway: IkeGatewayConfig, group?: DhGroup): SaPayload {
+  return configuredPhase1(gateway, 'initiator', group);
+}
+
+/** The group of the first proposal, the only one that Aggressive Mode can offer (RFC 2409 §5). */
+export function preferredGroup(gateway: IkeGatewayConfig): DhGroup | undefined {
+  return usableProposals(gateway)[0]?.dhGroup;
 }
 
 /** The responder's choice; the error says both sides' offers. */
@@ -118,8 +123,9 @@ function readOffer(payload: SaPayload): readonly { readonly proposal: Proposal; 
     .flatMap((proposal) => proposal.transforms.map((transform) => ({ proposal, transform })));
 }
 
-function configuredPhase1(gateway: IkeGatewayConfig, role: IkeRole): SaPayload {
-  const transforms = usableProposals(gateway).map((config, index) => ({
+function configuredPhase1(gateway: IkeGatewayConfig, role: IkeRole, group?: DhGroup): SaPayload {
+  const proposals = usableProposals(gateway).filter(({ dhGroup }) => group === undefined || dhGroup === group);
+  const transforms = proposals.map((config, index) => ({
     number: index + 1,
     transformId: KEY_IKE,
     attributes: transformAttributes(config, phase1Method(gateway, config, role)),
