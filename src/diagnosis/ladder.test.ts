@@ -72,6 +72,25 @@ test('payloads are listed when asked for, and colours come only when asked for',
   assert.equal(coloured.replaceAll(new RegExp(`${escapeCharacter}\\[\\d+m`, 'g'), ''), listed);
 });
 
+test('a failed negotiation ends its ladder with what to change on either side', () => {
+  const failure = {
+    kind: 'negotiation-failed',
+    phase: 1,
+    role: 'initiator',
+    gateway: 'hq',
+    path: FIRST.path,
+    reason: 'no-proposal-chosen',
+    explanation: 'The peer chose none of ours.',
+    statements: [{ path: 'security ike policy p', line: 3 }],
+    isFinal: true,
+  } as const;
+  const lines = renderLadder([FIRST, failure]).split('\n');
+  const end = lines.slice(4).map((line) => line.slice(1, -1).trim());
+  assert.equal(end[1], 'phase 1 of hq failed as initiator: no-proposal-chosen');
+  assert.equal(end[3], 'look at [security ike policy p], line 3');
+  for (const line of lines) assert.equal(line.length, 100);
+});
+
 test('messages of two peers are two ladders, and none is no ladder', () => {
   const other = { ...FIRST, gateway: 'branch' };
   assert.equal(renderLadder([FIRST, other, SECOND]).split('\n\n').length, 2);

@@ -2,7 +2,11 @@
 
 import type { UdpPath } from '../model/address.ts';
 import { formatEndpoint } from '../model/address.ts';
-import type { IkeMessageEvent } from '../model/ike-event.ts';
+import type { IkeMessageEvent, NegotiationFailedEvent } from '../model/ike-event.ts';
+import { explainFailure } from './explain.ts';
+
+/** What a ladder can show: messages, and how it ended where it did not end well. */
+export type LadderEvent = IkeMessageEvent | NegotiationFailedEvent;
 
 export interface LadderOptions {
   /** Columns to fill; at least 60. */
@@ -26,9 +30,9 @@ const PLAIN = '\u001b[0m';
 
 /**
  * Renders messages in the order given, one ladder for each peer. Each rung names the exchange and the message's place in it and its payloads
- * in the RFC's notation; under it stands what the message did.
+ * in the RFC's notation; under it stands what the message did. A failure says what to change on either side.
  */
-export function renderLadder(events: readonly IkeMessageEvent[], options: LadderOptions = {}): string {
+export function renderLadder(events: readonly LadderEvent[], options: LadderOptions = {}): string {
   const peers = [...new Set(events.map(peerOf))];
   return peers
     .map((peer) =>
@@ -40,27 +44,31 @@ export function renderLadder(events: readonly IkeMessageEvent[], options: Ladder
     .join('\n\n');
 }
 
-function renderPeer(events: readonly IkeMessageEvent[], options: LadderOptions): string {
+function renderPeer(events: readonly LadderEvent[], options: LadderOptions): string {
   const [first] = events;
   if (first === undefined) return '';
   const width = Math.max(options.width ?? WIDTH_DEFAULT, WIDTH_MIN);
   const style = new LadderStyle(width, options.isColoured ?? false);
   const lines = [style.heads(options.localName ?? ends(first.path).local, options.remoteName ?? remoteName(first))];
-  let previous: IkeMessageEvent | undefined;
+  let previous: LadderEvent | undefined;
   for (const event of events) {
     if (previous === undefined || exchangeOf(previous) !== exchangeOf(event)) lines.push(style.rails(''));
     if (previous !== undefined && !isSamePath(previous.path, event.path)) lines.push(style.note(pathNote(event.path)));
-    lines.push(...style.rung(label(event), event.notation, event.direction === 'sent'));
-    if (options.showPayloads) {
-      for (const { name, length, detail } of event.payloads) {
-        lines.push(...style.notes(`${name} (${length})${detail === '' ? '' : `: ${detail}`}`));
-      }
-    }
-    if (event.effect !== '') lines.push(...style.notes(event.effect));
+    if (event.kind === 'message') lines.push(...renderMessage(event, style, options.showPayloads ?? false));
+    else lines.push(...explainFailure(event).flatMap((line) => style.notes(line)));
     previous = event;
   }
   lines.push(style.rails(''));
   return lines.join('\n');
+}
+
+function renderMessage(event: IkeMessageEvent, style: LadderStyle, showPayloads: boolean): readonly string[] {
+  const lines = [...style.rung(label(event), event.notation, event.direction === 'sent')];
+  for (const { name, length, detail } of showPayloads ? event.payloads : []) {
+    lines.push(...style.notes(`${name} (${length})${detail === '' ? '' : `: ${detail}`}`));
+  }
+  if (event.effect !== '') lines.push(...style.notes(event.effect));
+  return lines;
 }
 
 /** Draws lines of one width. */
@@ -111,11 +119,11 @@ function label(event: IkeMessageEvent): string {
   return `${event.exchange}${number}${event.isRepeat ? ' (again)' : ''}`;
 }
 
-function peerOf(event: IkeMessageEvent): string {
+function peerOf(event: LadderEvent): string {
   return event.gateway ?? event.path.remote.address;
 }
 
-function remoteName(event: IkeMessageEvent): string {
+function remoteName(event: LadderEvent): string {
   const { remote } = ends(event.path);
   return event.gateway === undefined ? remote : `${event.gateway} ${remote}`;
 }
@@ -124,7 +132,8 @@ function ends(path: UdpPath): { readonly local: string; readonly remote: string 
   return { local: formatEndpoint(path.local), remote: formatEndpoint(path.remote) };
 }
 
-function exchangeOf(event: IkeMessageEvent): string {
+function exchangeOf(event: LadderEvent): string {
+  if (event.kind !== 'message') return 'failure';
   return `${event.initiatorCookie} ${event.exchange} ${event.messageId}`;
 }
 
