@@ -1,7 +1,8 @@
 // Combined modes for ESP: GCM (RFC 4106), CCM (RFC 4309), GMAC (RFC 4543), ChaCha20-Poly1305 (RFC 7634).
-// Node makes a new context for each nonce and a new array for each result; the nonce's own array is all that can be kept.
+// Node makes a new context for each nonce and a new array for each result; the nonce's own array and the key object are all that can
+// be kept. Newer versions of Node make a key object of every key that is none yet, which costs more than a small packet.
 
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto';
 import { invariant } from '../lib/invariant.ts';
 import { aesBits } from './aes-bits.ts';
 import type { PacketAead } from './provider.ts';
@@ -24,13 +25,13 @@ interface Opening {
 /** AES-GCM with an ICV of 8, 12 or 16 octets; the nonce is salt | IV (RFC 4106 §4). */
 export class AesGcm implements PacketAead {
   readonly #name: `aes-${128 | 192 | 256}-gcm`;
-  readonly #key: Uint8Array;
+  readonly #key: KeyObject;
   readonly #nonce: Nonce;
   readonly #options: { readonly authTagLength: number };
 
   constructor(key: Uint8Array, salt: Uint8Array, icvLength: number) {
     this.#name = `aes-${aesBits(key)}-gcm`;
-    this.#key = key;
+    this.#key = createSecretKey(key);
     this.#nonce = new Nonce(salt);
     this.#options = { authTagLength: icvLength };
   }
@@ -50,13 +51,13 @@ export class AesGcm implements PacketAead {
 /** AES-CCM with an ICV of 8, 12 or 16 octets; the nonce is salt | IV (RFC 4309 §4). */
 export class AesCcm implements PacketAead {
   readonly #name: `aes-${128 | 192 | 256}-ccm`;
-  readonly #key: Uint8Array;
+  readonly #key: KeyObject;
   readonly #nonce: Nonce;
   readonly #options: { readonly authTagLength: number };
 
   constructor(key: Uint8Array, salt: Uint8Array, icvLength: number) {
     this.#name = `aes-${aesBits(key)}-ccm`;
-    this.#key = key;
+    this.#key = createSecretKey(key);
     this.#nonce = new Nonce(salt);
     this.#options = { authTagLength: icvLength };
   }
@@ -75,11 +76,11 @@ export class AesCcm implements PacketAead {
 
 /** ChaCha20-Poly1305; the nonce is salt | IV (RFC 7634 §2). */
 export class ChaCha20Poly1305 implements PacketAead {
-  readonly #key: Uint8Array;
+  readonly #key: KeyObject;
   readonly #nonce: Nonce;
 
   constructor(key: Uint8Array, salt: Uint8Array) {
-    this.#key = key;
+    this.#key = createSecretKey(key);
     this.#nonce = new Nonce(salt);
   }
 
@@ -103,12 +104,12 @@ const CHACHA_OPTIONS = { authTagLength: FULL_ICV_LENGTH } as const;
  */
 export class AesGmac implements PacketAead {
   readonly #name: `aes-${128 | 192 | 256}-gcm`;
-  readonly #key: Uint8Array;
+  readonly #key: KeyObject;
   readonly #nonce: Nonce;
 
   constructor(key: Uint8Array, salt: Uint8Array) {
     this.#name = `aes-${aesBits(key)}-gcm`;
-    this.#key = key;
+    this.#key = createSecretKey(key);
     this.#nonce = new Nonce(salt);
   }
 

@@ -1,6 +1,13 @@
 // Ciphers without authentication for ESP: CBC (RFC 2405, RFC 2451, RFC 3602), CTR (RFC 3686), NULL (RFC 2410).
 
-import { type Cipher, createCipheriv, createDecipheriv, type Decipher } from 'node:crypto';
+import {
+  type Cipher,
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  type Decipher,
+  type KeyObject,
+} from 'node:crypto';
 import { invariant } from '../lib/invariant.ts';
 import { ENCRYPTION } from '../model/algorithms.ts';
 import { aesBits } from './aes-bits.ts';
@@ -80,12 +87,12 @@ const CTR_IV_LENGTH = 8;
 /** AES-CTR: the counter block is nonce | IV | 1 (RFC 3686 §4). */
 export class AesCtr implements PacketCipher {
   readonly #name: string;
-  readonly #key: Uint8Array;
+  readonly #key: KeyObject;
   readonly #counterBlock = new Uint8Array(COUNTER_BLOCK_LENGTH);
 
   constructor(key: Uint8Array, nonce: Uint8Array) {
     this.#name = `aes-${aesBits(key)}-ctr`;
-    this.#key = key;
+    this.#key = createSecretKey(key);
     this.#counterBlock.set(nonce);
     this.#counterBlock[COUNTER_BLOCK_LENGTH - 1] = 1;
   }

@@ -1,6 +1,13 @@
 // Integrity for ESP and AH: HMAC (RFC 2403, RFC 2404, RFC 4868), AES-XCBC-MAC-96 (RFC 3566), AES-CMAC-96 (RFC 4494), GMAC (RFC 4543).
 
-import { type Cipher, createCipheriv, createDecipheriv, createHmac } from 'node:crypto';
+import {
+  type Cipher,
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  type KeyObject,
+} from 'node:crypto';
 import { equalInConstantTime } from '../lib/bytes.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { HashAlgorithm } from '../model/algorithms.ts';
@@ -18,12 +25,12 @@ export const NO_INTEGRITY: PacketIntegrity = {
 /** HMAC, cut to the ICV's length (RFC 4868 §2.3). */
 export class HmacIntegrity implements PacketIntegrity {
   readonly #hash: string;
-  readonly #key: Uint8Array;
+  readonly #key: KeyObject;
   readonly #icvLength: number;
 
   constructor(hash: HashAlgorithm, key: Uint8Array, icvLength: number) {
     this.#hash = NODE_HASH[hash];
-    this.#key = key;
+    this.#key = createSecretKey(key);
     this.#icvLength = icvLength;
   }
 
@@ -149,13 +156,14 @@ const GMAC_ICV_LENGTH = 16;
 /** AUTH_AES_GMAC for AH: the key is followed by the salt, and `iv` is what the packet carries (RFC 4543 §4). */
 export class GmacIntegrity implements PacketIntegrity {
   readonly #name: `aes-${128 | 192 | 256}-gcm`;
-  readonly #key: Uint8Array;
+  readonly #key: KeyObject;
   readonly #nonce: Nonce;
 
   constructor(keyAndSalt: Uint8Array) {
-    this.#key = keyAndSalt.subarray(0, -GMAC_SALT_LENGTH);
+    const key = keyAndSalt.subarray(0, -GMAC_SALT_LENGTH);
+    this.#key = createSecretKey(key);
     this.#nonce = new Nonce(keyAndSalt.subarray(-GMAC_SALT_LENGTH));
-    this.#name = `aes-${aesBits(this.#key)}-gcm`;
+    this.#name = `aes-${aesBits(key)}-gcm`;
   }
 
   compute(iv: Uint8Array, data: Uint8Array, suffix: Uint8Array, out: Uint8Array, offset: number): void {
