@@ -10,6 +10,7 @@ import { decodeIdentity, idTypeName } from './isakmp-identity.ts';
 import { notifyName } from './isakmp-notify.ts';
 import {
   type AttributesPayload,
+  type DecodedPayload,
   type DeletePayload,
   encodePayloadBody,
   GENERIC_HEADER_LENGTH,
@@ -62,10 +63,10 @@ export function notation(place: MessagePlace, payloads: readonly Payload[]): str
 }
 
 /** Each payload's name, length in octets with its header, and what can be said of it. */
-export function summarizePayloads(payloads: readonly Payload[]): readonly IkePayloadSummary[] {
+export function summarizePayloads(payloads: readonly (Payload | DecodedPayload)[]): readonly IkePayloadSummary[] {
   return payloads.map((payload) => ({
     name: payloadName(payload),
-    length: GENERIC_HEADER_LENGTH + encodePayloadBody(payload).length,
+    length: 'raw' in payload ? payload.raw.length : GENERIC_HEADER_LENGTH + encodePayloadBody(payload).length,
     detail: payloadDetail(payload),
   }));
 }

@@ -53,6 +53,14 @@ const PROTOCOL_NAMES = namesOf(PROTOCOL_ID);
 const ENCAPSULATION_NAMES = namesOf(ENCAPSULATION_MODE);
 const GROUP_NAMES = new Map<number, string>(Object.entries(DH_GROUPS).map(([name, { number }]) => [number, name]));
 const HASH_NAMES = new Map<number, string>(Object.entries(HASH).map(([name, { phase1 }]) => [phase1, name]));
+const ENCRYPTIONS = {
+  phase1: indexed(ENCRYPTION, (traits: EncryptionTraits) => traits.phase1),
+  esp: indexed(ENCRYPTION, (traits: EncryptionTraits) => traits.esp),
+};
+const INTEGRITIES = {
+  attribute: indexed(INTEGRITY, (traits: IntegrityTraits) => traits.attribute),
+  ah: indexed(INTEGRITY, (traits: IntegrityTraits) => traits.ah),
+};
 const METHOD_NAMES = namesOf({
   ...AUTHENTICATION_METHODS,
   'xauth-init-pre-shared-keys': 65_001,
@@ -100,7 +108,7 @@ function phase2Words(protocolId: number, transform: Transform): readonly string[
 }
 
 function encryptionName(registry: 'phase1' | 'esp', id: number, keyLength: number | undefined): string {
-  const candidates = Object.entries<EncryptionTraits>(ENCRYPTION).filter(([, traits]) => traits[registry] === id);
+  const candidates = ENCRYPTIONS[registry].get(id) ?? [];
   const exact = candidates.find(([, traits]) => !traits.keyLengthAttribute || traits.keyLength * 8 === keyLength);
   if (exact !== undefined) return exact[0];
   const cipher = candidates[0]?.[1].cipher ?? `cipher ${id}`;
@@ -108,8 +116,7 @@ function encryptionName(registry: 'phase1' | 'esp', id: number, keyLength: numbe
 }
 
 function integrityName(registry: 'attribute' | 'ah', id: number): string {
-  const found = Object.entries<IntegrityTraits>(INTEGRITY).find(([, traits]) => traits[registry] === id);
-  return found?.[0] ?? `integrity ${id}`;
+  return INTEGRITIES[registry].get(id)?.[0]?.[0] ?? `integrity ${id}`;
 }
 
 /** Every type is followed by its duration (RFC 2407 §4.5), and there may be one of each. */
@@ -136,4 +143,17 @@ function numberOf(attributes: readonly Attribute[], type: number): number | unde
 
 function namesOf(numbers: Readonly<Record<string, number>>): ReadonlyMap<number, string> {
   return new Map(Object.entries(numbers).map(([name, number]) => [number, name]));
+}
+
+/** Algorithms by their number in a registry: several where key lengths share one. */
+function indexed<T>(
+  algorithms: Readonly<Record<string, T>>,
+  numberOfTraits: (traits: T) => number | undefined,
+): ReadonlyMap<number, readonly (readonly [name: string, traits: T])[]> {
+  const index = new Map<number, (readonly [string, T])[]>();
+  for (const entry of Object.entries(algorithms)) {
+    const number = numberOfTraits(entry[1]);
+    if (number !== undefined) index.set(number, [...(index.get(number) ?? []), entry]);
+  }
+  return index;
 }
