@@ -1,3 +1,5 @@
+// What the data plane counts: every auditable event of RFC 4301 §9 under its own name, and Junos' totals.
+
 /** The counters that Junos' `show security ipsec statistics` prints, in its order. */
 export interface IpsecStatistics {
   /** Octets and packets that ESP sent and received; the octets are those of inner packets. */
@@ -23,7 +25,7 @@ export interface IpsecStatistics {
 }
 
 /** Why a packet was dropped, and the Junos error counter that it also counts under. */
-export const DROP_CAUSES = {
+const DROP_CAUSES = {
   /** Inbound: not an IP packet, or none that carries ESP or AH. */
   'malformed-outer': 'badHeaders',
   /** Inbound: shorter than header, IV, trailer and ICV. */

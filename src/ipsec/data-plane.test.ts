@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { after, instant, milliseconds, NEVER } from '../lib/time.ts';
-import { policyId, spi } from '../model/ipsec-sa.ts';
+import { type IpsecSa, policyId, spi } from '../model/ipsec-sa.ts';
 import { HEADROOM, TAILROOM } from './packet-room.ts';
 import {
   EAST,
@@ -235,4 +235,31 @@ test('an SA whose key does not fit its algorithm is refused in words', () => {
   assert.deepEqual(out.events, [
     { kind: 'refused', command: 'add-inbound', spi: inbound.spi, reason: 'aes-128-gcm takes 20 octets of key, not 16' },
   ]);
+});
+
+test('RFC 4303 §3.2: an SA that would protect nothing, and one that is there already, are refused', () => {
+  const reasons = (sas: readonly IpsecSa[]) => {
+    const plane = newPlane();
+    const out = new RecordingOutbox();
+    for (const sa of sas)
+      plane.handleCommand(START, { kind: sa.direction === 'inbound' ? 'add-inbound' : 'add-outbound', sa }, out);
+    return out.events.map((event) => (event.kind === 'refused' ? event.reason : event.kind));
+  };
+  assert.deepEqual(reasons([saPair('null', 'none').inbound]), ['neither encryption nor integrity was chosen']);
+  assert.deepEqual(reasons([saPair('aes-128-ctr', 'none').outbound]), ['aes-128-ctr needs an integrity algorithm']);
+  const { outbound, inbound } = saPair('aes-128-gcm', 'none');
+  assert.deepEqual(reasons([inbound, outbound]), []);
+  assert.deepEqual(reasons([inbound, inbound]), ['there is an SA of this SPI already']);
+  assert.deepEqual(reasons([outbound, outbound]), ['there is an SA of this SPI already']);
+});
+
+test('RFC 4303 §3.4.4.1: without integrity, traffic proves neither that the peer lives nor where it is', () => {
+  const planes = new TwoPlanes(saPair('aes-128-cbc', 'none', { isUdp: true }));
+  planes.send(innerPacket());
+  const [sent] = planes.fromWest.udp;
+  assert.ok(sent);
+  const path = { local: sent.path.remote, remote: { address: WEST, port: 9 } };
+  planes.east.handleUdpPacket(START, path, sent.payload, planes.fromEast);
+  assert.equal(planes.takeDelivered().length, 1);
+  assert.deepEqual(planes.fromEast.events, []);
 });

@@ -1,6 +1,7 @@
 import type { PacketCryptoProvider } from '../crypto/provider.ts';
 import { unreachable } from '../lib/invariant.ts';
 import type { RandomSource } from '../lib/random.ts';
+import { err, type Result } from '../lib/result.ts';
 import { earliest, type Instant, NEVER } from '../lib/time.ts';
 import type { IpAddress, UdpPath } from '../model/address.ts';
 import type { DataPlaneCommand, SaCounters } from '../model/data-plane.ts';
@@ -13,7 +14,7 @@ import { PathMtus } from './path-mtu.ts';
 import { InboundSa, OutboundSa } from './security-association.ts';
 import { SecurityAssociationDatabase } from './security-association-database.ts';
 import { SecurityPolicyDatabase } from './security-policy-database.ts';
-import { createTransform } from './transform.ts';
+import { createTransform, serviceFlaw, type Transform } from './transform.ts';
 
 const TOO_MANY_SAS = 'too many SAs';
 
@@ -141,7 +142,8 @@ export class DataPlane {
   }
 
   #addInbound(now: Instant, description: IpsecSa, out: DataPlaneOutbox): void {
-    const transform = createTransform(this.#crypto, description);
+    const isThere = this.#associations.inbound(description.spi) !== undefined;
+    const transform = this.#transformFor(description, isThere);
     const sa = transform.ok ? new InboundSa(now, description, transform.value) : undefined;
     if (!transform.ok || !sa || !this.#associations.addInbound(sa)) {
       refuse('add-inbound', description, transform.ok ? TOO_MANY_SAS : transform.error, out);
@@ -152,14 +154,22 @@ export class DataPlane {
   }
 
   #addOutbound(now: Instant, description: IpsecSa, out: DataPlaneOutbox): void {
-    const transform = createTransform(this.#crypto, description);
-    const pathMtu = this.#pathMtus.get(description.udp?.remote.address ?? description.remoteAddress);
+    const { spi, remoteAddress } = description;
+    const isThere = this.#associations.outbound(spi).some((sa) => sa.remoteAddress === remoteAddress);
+    const transform = this.#transformFor(description, isThere);
+    const pathMtu = this.#pathMtus.get(description.udp?.remote.address ?? remoteAddress);
     const sa = transform.ok ? new OutboundSa(now, description, transform.value, pathMtu) : undefined;
     if (!transform.ok || !sa || !this.#associations.addOutbound(sa)) {
       refuse('add-outbound', description, transform.ok ? TOO_MANY_SAS : transform.error, out);
       return;
     }
     this.#nextTimeout = earliest(this.#nextTimeout, sa.usage.nextTimeout);
+  }
+
+  /** An SA added twice would begin its sequence numbers again under the same key: replays, and nonces used twice (RFC 4106 §2). */
+  #transformFor(description: IpsecSa, isThere: boolean): Result<Transform, string> {
+    const flaw = isThere ? 'there is an SA of this SPI already' : serviceFlaw(description);
+    return flaw === undefined ? createTransform(this.#crypto, description) : err(flaw);
   }
 
   #useOutbound(now: Instant, policy: PolicyId, spi: Spi, out: DataPlaneOutbox): void {

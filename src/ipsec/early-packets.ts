@@ -11,7 +11,10 @@ interface EarlyPacket {
   readonly packet: Uint8Array;
 }
 
-/** Packets that came under a reserved SPI before its SA was there, since ESP may overtake IKE: a few, for a few SPIs. */
+/**
+ * Packets that came under a reserved SPI before its SA was there, since ESP may overtake IKE: a few, for a few SPIs.
+ * Without that they would be packets without an SA, to be discarded (RFC 4303 §3.4.2).
+ */
 export class EarlyPackets {
   readonly #held = new BoundedMap<Spi, readonly EarlyPacket[]>(EARLY_SPIS_MAX);
 

@@ -8,7 +8,7 @@ export const PROTOCOL_IPV4 = 4;
 export const PROTOCOL_TCP = 6;
 export const PROTOCOL_UDP = 17;
 export const PROTOCOL_IPV6 = 41;
-export const PROTOCOL_ROUTING = 43;
+const PROTOCOL_ROUTING = 43;
 export const PROTOCOL_FRAGMENT = 44;
 export const PROTOCOL_ESP = 50;
 export const PROTOCOL_AH = 51;
@@ -25,6 +25,11 @@ export const PORT_UNKNOWN = -1;
 
 export const IPV4_HEADER_LENGTH = 20;
 export const IPV6_HEADER_LENGTH = 40;
+const ICMP_HEADER_LENGTH = 8;
+/** Destination unreachable, source quench, redirect, time exceeded, parameter problem (RFC 1122 §3.2.2). */
+const ICMP_ERROR_TYPES: readonly number[] = [3, 4, 5, 11, 12];
+/** Types below are errors (RFC 4443 §2.1). */
+const ICMPV6_INFORMATIONAL_MIN = 128;
 /** Longer chains of extension headers serve nobody but an attacker. */
 const EXTENSION_HEADERS_MAX = 8;
 
@@ -53,6 +58,7 @@ export class Flow {
   fragmentHeaderOffset = 0;
   isFragment = false;
   isLaterFragment = false;
+  #isQuotation = false;
 
   /** Reads the packet that starts at `start` and must end at `end` or before; `false` if it is not a well-formed IP packet. */
   read(buffer: Uint8Array, start: number, end: number): boolean {
@@ -82,12 +88,41 @@ export class Flow {
     return this.family === 6 || (uint8At(buffer, this.start + 6) & 0x40) !== 0;
   }
 
+  /**
+   * Reads the packet that the ICMP error in `error` quotes, as its answer would be: with source and destination exchanged.
+   * A quotation may end early. `false` if there is none (RFC 4301 §6.2).
+   */
+  readAnswerToQuoted(buffer: Uint8Array, error: Flow): boolean {
+    if (!error.#isIcmpError(buffer)) return false;
+    this.#isQuotation = true;
+    const isRead = this.read(buffer, error.upperOffset + ICMP_HEADER_LENGTH, error.end);
+    this.#isQuotation = false;
+    if (!isRead || this.family !== error.family) return false;
+    for (let word = 0; word < 4; word++) {
+      const source = this.addresses[word] ?? 0;
+      this.addresses[word] = this.addresses[word + 4] ?? 0;
+      this.addresses[word + 4] = source;
+    }
+    const { sourcePort } = this;
+    this.sourcePort = this.destinationPort;
+    this.destinationPort = sourcePort;
+    return true;
+  }
+
+  #isIcmpError(buffer: Uint8Array): boolean {
+    if (this.isLaterFragment || this.end - this.upperOffset <= ICMP_HEADER_LENGTH) return false;
+    const type = uint8At(buffer, this.upperOffset);
+    if (this.protocol === PROTOCOL_ICMP) return ICMP_ERROR_TYPES.includes(type);
+    return this.protocol === PROTOCOL_ICMPV6 && type < ICMPV6_INFORMATIONAL_MIN;
+  }
+
   #readIpv4(buffer: Uint8Array, end: number): boolean {
     const start = this.start;
     if (end - start < IPV4_HEADER_LENGTH) return false;
     const headerLength = (uint8At(buffer, start) & 0x0f) * 4;
     const totalLength = uint16At(buffer, start + 2);
-    if (headerLength < IPV4_HEADER_LENGTH || totalLength < headerLength || totalLength > end - start) return false;
+    if (headerLength < IPV4_HEADER_LENGTH || totalLength < headerLength || headerLength > end - start) return false;
+    if (totalLength > end - start && !this.#isQuotation) return false;
     const fragment = uint16At(buffer, start + 6);
     this.family = 4;
     this.isFragment = (fragment & 0x3fff) !== 0;
@@ -97,15 +132,16 @@ export class Flow {
     this.protocol = uint8At(buffer, start + 9);
     this.upperOffset = this.protectOffset = start + headerLength;
     this.upperNextHeaderOffset = this.nextHeaderOffset = start + 9;
-    this.end = start + totalLength;
+    this.end = Math.min(start + totalLength, end);
     return true;
   }
 
   #readIpv6(buffer: Uint8Array, end: number): boolean {
     const start = this.start;
     if (end - start < IPV6_HEADER_LENGTH) return false;
-    const packetEnd = start + IPV6_HEADER_LENGTH + uint16At(buffer, start + 4);
-    if (packetEnd > end) return false;
+    let packetEnd = start + IPV6_HEADER_LENGTH + uint16At(buffer, start + 4);
+    if (packetEnd > end && !this.#isQuotation) return false;
+    packetEnd = Math.min(packetEnd, end);
     this.family = 6;
     this.end = packetEnd;
     for (let word = 0; word < 8; word++) this.addresses[word] = uint32At(buffer, start + 8 + word * 4);
@@ -177,7 +213,7 @@ export class Flow {
   }
 }
 
-export function isExtensionHeader(protocol: number): boolean {
+function isExtensionHeader(protocol: number): boolean {
   return (
     protocol === PROTOCOL_HOP_BY_HOP ||
     protocol === PROTOCOL_ROUTING ||

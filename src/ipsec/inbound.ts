@@ -44,6 +44,7 @@ export class Inbound {
   readonly #counters: Counters;
   readonly #outer = new Flow();
   readonly #inner = new Flow();
+  readonly #quoted = new Flow();
   readonly #opened: OpenedPacket = { start: 0, end: 0, nextHeader: 0 };
   readonly #ah = new AuthenticationHeader();
   readonly #reassembly: Reassembly;
@@ -91,7 +92,7 @@ export class Inbound {
     const before = sa.window.highest;
     const cause = this.#open(now, sa, payload, 0, 0, payload.length, out);
     // A packet that was only overtaken says nothing new about where the peer is.
-    const isNews = path !== sa.udp && sa.window.highest > before && !samePath(path, sa.udp);
+    const isNews = path !== sa.udp && sa.isVerifying && sa.window.highest > before && !samePath(path, sa.udp);
     if (isNews && sa.usage.isPathEventDue(now))
       out.event({ kind: 'path-moved', spi: sa.spi, policy: sa.policy, from: sa.udp, to: path });
     if (cause !== undefined || this.#isDummy()) return cause;
@@ -166,7 +167,9 @@ export class Inbound {
       : this.#ah.open(sa, high, buffer, start, at, end, this.#opened);
     if (cause !== undefined && cause !== 'bad-padding') return cause;
     sa.window.accept(sequence);
-    if (sa.usage.isTrafficEventDue(now)) out.event({ kind: 'inbound-traffic', spi: sa.spi, policy: sa.policy });
+    // Without integrity a packet proves nothing about its peer.
+    if (sa.isVerifying && sa.usage.isTrafficEventDue(now))
+      out.event({ kind: 'inbound-traffic', spi: sa.spi, policy: sa.policy });
     return cause;
   }
 
@@ -188,7 +191,7 @@ export class Inbound {
     const inner = this.#inner;
     const version = nextHeader === PROTOCOL_IPV4 ? 4 : 6;
     if (!inner.read(buffer, start, end) || inner.family !== version) return 'malformed-inner';
-    if (!sa.selectors.matches(inner, 'inbound')) return 'selector-mismatch';
+    if (!this.#isCovered(sa, buffer)) return 'selector-mismatch';
     const policy = this.#policies.get(sa.policy)?.policy;
     if (policy && outerTrafficClass !== NO_TRAFFIC_CLASS) {
       const before = trafficClassAt(buffer, start);
@@ -203,8 +206,14 @@ export class Inbound {
     const start = this.#takeOff(buffer);
     const { end } = this.#opened;
     if (!this.#inner.read(buffer, start, end)) return 'malformed-inner';
-    if (!sa.selectors.matches(this.#inner, 'inbound')) return 'selector-mismatch';
+    if (!this.#isCovered(sa, buffer)) return 'selector-mismatch';
     return this.#deliver(sa, this.#policies.get(sa.policy)?.policy, buffer, end - start, out);
+  }
+
+  /** RFC 4301 §5.2, step 4: an ICMP error may also quote a packet whose answer this SA would carry (RFC 4301 §6.2). */
+  #isCovered(sa: InboundSa, buffer: Uint8Array): boolean {
+    if (sa.selectors.matches(this.#inner, 'inbound')) return true;
+    return this.#quoted.readAnswerToQuoted(buffer, this.#inner) && sa.selectors.matches(this.#quoted, 'inbound');
   }
 
   /** The IP headers in `#outer` move up to the payload in `#opened`. */

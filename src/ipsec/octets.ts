@@ -1,4 +1,4 @@
-// Big-endian fields at an offset, for the data path: no reader object, no allocation. The caller has checked the bounds.
+// Big-endian fields (RFC 791 §3.1) at an offset, for the data path: no reader object, no allocation. The caller has checked the bounds.
 
 export function uint8At(buffer: Uint8Array, offset: number): number {
   return buffer[offset] ?? 0;

@@ -40,6 +40,7 @@ export class Outbound {
   readonly #icmp = new IcmpErrors();
   readonly #waiting: WaitingPackets;
   readonly #flow = new Flow();
+  readonly #quoted = new Flow();
   /** For packets that came without room around them, and for fragments. */
   readonly #scratch = new Uint8Array(HEADROOM + PACKET_LENGTH_MAX + TAILROOM);
   /** For fragments of what has been protected already. */
@@ -89,7 +90,7 @@ export class Outbound {
   ): DropCause | undefined {
     const flow = this.#flow;
     if (!flow.read(buffer, start, end)) return 'malformed-inner';
-    const entry = this.#policies.lookup(tunnelInterface, flow);
+    const entry = this.#policies.lookup(tunnelInterface, flow) ?? this.#policyOfQuoted(tunnelInterface, buffer);
     if (!entry) return 'outside-selectors';
     if (entry.policy.action === 'discard') return 'discard-policy';
     if (entry.policy.action === 'bypass') {
@@ -107,6 +108,17 @@ export class Outbound {
     return undefined;
   }
 
+  /** RFC 4301 §6.2: an ICMP error that no policy covers goes the way of the answer to the packet that it quotes. */
+  #policyOfQuoted(tunnelInterface: string | undefined, buffer: Uint8Array): PolicyEntry | undefined {
+    if (!this.#quoted.readAnswerToQuoted(buffer, this.#flow)) return undefined;
+    return this.#policies.lookup(tunnelInterface, this.#quoted);
+  }
+
+  #isCovered(sa: OutboundSa, buffer: Uint8Array): boolean {
+    if (sa.selectors.matches(this.#flow, 'outbound')) return true;
+    return this.#quoted.readAnswerToQuoted(buffer, this.#flow) && sa.selectors.matches(this.#quoted, 'outbound');
+  }
+
   /** Steps 4 and 5, for the packet in `#flow`. */
   #fit(
     now: Instant,
@@ -118,7 +130,7 @@ export class Outbound {
     const flow = this.#flow;
     const { policy } = entry;
     // The SA may cover less than its policy: its peer would drop the rest (RFC 4301 §5.2).
-    if (!sa.selectors.matches(flow, 'outbound')) return 'outside-selectors';
+    if (!this.#isCovered(sa, buffer)) return 'outside-selectors';
     if (sa.mode === 'transport' && (flow.isFragment || flow.family !== sa.family)) return 'unsuitable-for-transport';
     if (policy.tcpMss !== undefined) clampTcpMss(buffer, flow, policy.tcpMss);
     const length = flow.end - flow.start;

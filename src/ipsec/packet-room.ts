@@ -1,3 +1,5 @@
+// How far the headers of RFC 4303 §2 and RFC 4302 §2 reach around a packet.
+
 /** Octets in front of an inner packet that the data plane writes its headers into: IPv6, AH with the longest ICV, ESP and IV. */
 export const HEADROOM = 128;
 /** Octets behind an inner packet for padding, trailer and the longest ICV. */

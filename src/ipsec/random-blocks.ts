@@ -2,7 +2,7 @@ import type { RandomSource } from '../lib/random.ts';
 
 const POOL_LENGTH = 4096;
 
-/** Unpredictable octets for IVs, drawn from the source many at a time; each is given out once. */
+/** Unpredictable octets for IVs (RFC 3602 §3), drawn from the source many at a time; each is given out once. */
 export class RandomBlocks {
   readonly #random: RandomSource;
   #pool: Uint8Array = new Uint8Array(0);

@@ -2,7 +2,7 @@ import { elapsed, type Instant, instant } from '../lib/time.ts';
 
 const WINDOW = 1000;
 
-/** Lets so many through in each second, and no more: for what strangers can provoke. */
+/** Lets so many through in each second, and no more: for what strangers can provoke (RFC 4443 §2.4 (f)). */
 export class RateLimit {
   readonly #perSecond: number;
   #windowStart: Instant = instant(Number.NEGATIVE_INFINITY);

@@ -5,7 +5,7 @@ import { invariant } from '../lib/invariant.ts';
 const WORD_BITS = 32;
 const SUBSPACE = 2 ** 32;
 /** RFC 4303 §3.4.3 asks for 32 at least; Junos offers 64 to 8192. */
-export const REPLAY_WINDOW_MAX = 8192;
+const REPLAY_WINDOW_MAX = 8192;
 /** With the check off nothing is too old, but the high half of an extended number must still be guessed from something. */
 const INFERENCE_SPAN_UNCHECKED = 2 ** 31;
 

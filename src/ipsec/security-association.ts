@@ -55,7 +55,7 @@ abstract class SecurityAssociation {
 }
 
 /** Octets of AH with an ICV field of this many octets: a multiple of four in IPv4, of eight in IPv6 (RFC 4302 §2.6). */
-export function ahLength(family: AddressFamily, icvFieldLength: number): number {
+function ahLength(family: AddressFamily, icvFieldLength: number): number {
   const unit = family === 4 ? 4 : 8;
   return Math.ceil((AH_FIXED_LENGTH + icvFieldLength) / unit) * unit;
 }
@@ -135,13 +135,14 @@ export class OutboundSa extends SecurityAssociation {
 export class InboundSa extends SecurityAssociation {
   udp: UdpPath | undefined;
   readonly window: ReplayWindow;
-  /** Packets in a row that failed verification; any good one clears it (RFC 4303 Appendix A3.1). */
-  failuresInARow = 0;
+  /** Whether a packet that opens is known to come from the peer. */
+  readonly isVerifying: boolean;
 
   constructor(now: Instant, sa: IpsecSa, transform: Transform) {
     super(now, sa, transform);
     this.udp = sa.udp;
+    this.isVerifying = transform.icvLength > 0;
     // RFC 4303 §3.4.3: without integrity a forged number would move the window, so there is no anti-replay then.
-    this.window = new ReplayWindow(transform.icvLength === 0 ? 0 : sa.replayWindow);
+    this.window = new ReplayWindow(this.isVerifying ? sa.replayWindow : 0);
   }
 }

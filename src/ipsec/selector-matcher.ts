@@ -68,7 +68,7 @@ export class SideMatcher {
 }
 
 /** An address as one or four words, most significant first. */
-export function addressWords(value: IpAddress): Uint32Array {
+function addressWords(value: IpAddress): Uint32Array {
   const octets = addressOctets(value);
   return Uint32Array.from({ length: octets.length / 4 }, (_, index) => uint32At(octets, index * 4));
 }

@@ -43,6 +43,16 @@ export function createTransform(crypto: PacketCryptoProvider, sa: IpsecSa): Resu
   }
 }
 
+/** Why these algorithms together would protect nothing; `undefined` if they protect. */
+export function serviceFlaw(sa: IpsecSa): string | undefined {
+  if (sa.protocol !== 'esp' || sa.integrity !== 'none') return undefined;
+  // RFC 4303 §3.2: at least one service must be selected.
+  if (sa.encryption === 'null') return 'neither encryption nor integrity was chosen';
+  // RFC 3686 §3.3: without integrity, anyone can flip plaintext bits of a counter mode.
+  if (encryptionTraits(sa.encryption).cipher === 'aes-ctr') return `${sa.encryption} needs an integrity algorithm`;
+  return undefined;
+}
+
 function keyFlaw(sa: IpsecSa): string | undefined {
   const cipher = encryptionTraits(sa.encryption);
   const isEncrypting = sa.protocol === 'esp';

@@ -9,7 +9,10 @@ const WAITING_POLICIES_MAX = 1024;
 /** After this many milliseconds the sender has long sent the packet again. */
 const PATIENCE = 15_000;
 
-/** Packets that wait for their policy's SA, a few for each: the oldest goes first, since a late packet is worth least. */
+/**
+ * Packets that wait for their policy's SA, a few for each: the oldest goes first, since a late packet is worth least.
+ * RFC 4301 §5.1 does not require it, but without it the first packet of each connection would be lost.
+ */
 export class WaitingPackets {
   readonly #queues = new BoundedMap<PolicyId, BoundedQueue<{ readonly since: Instant; readonly packet: Uint8Array }>>(
     WAITING_POLICIES_MAX,
