@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { EchoReport } from '../../lab/echo.ts';
 import { GatewayProcess } from '../../lab/gateway-process.ts';
-import { Namespaces, whyNoNamespaces } from '../../lab/namespaces.ts';
+import { Namespaces, removeStaleNamespaces, whyNoNamespaces } from '../../lab/namespaces.ts';
 import { type Journey, type ProgramPath, ping, transfer } from '../../lab/offices.ts';
 import type { TransferReport } from '../../lab/transfer.ts';
 import { Charon, type CharonConfiguration, whyNoCharon } from './charon.ts';
@@ -47,6 +47,7 @@ export class Scenario {
 
   constructor(context: TestContext, nat: NatSide = 'none') {
     this.#nat = nat;
+    removeStaleNamespaces();
     this.namespaces = new Namespaces(`interop${letters(count++)}`);
     this.#folder = mkdtempSync(join(tmpdir(), 'sallyport-interop-'));
     context.after(async () => {
