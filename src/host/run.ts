@@ -75,7 +75,7 @@ class Host implements RunningGateway, GatewayOutbox {
   readonly gateway = new Gateway({ crypto: nodeCrypto, random: systemRandom });
   readonly #options: HostOptions;
   readonly #settings = new NetworkSettings();
-  readonly #network = new HostNetwork(this.#settings, 'none');
+  readonly #network = new HostNetwork(this.#settings, 'tcp-and-udp');
   readonly #udpSockets = new HostUdpSockets();
   readonly #rawSockets: readonly EngineRawSocket[];
   readonly #engine: EngineClient;

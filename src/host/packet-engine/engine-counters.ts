@@ -6,6 +6,8 @@ export class EngineTally {
     'tunnel-read': 0,
     'tunnel-written': 0,
     'tunnel-write-refused': 0,
+    'tunnel-queue-full': 0,
+    'tunnel-malformed': 0,
     'tunnel-missing': 0,
     'socket-received': 0,
     'socket-sent': 0,

@@ -26,50 +26,53 @@ const VARIANTS: Readonly<Record<string, Variant & { readonly outer?: 6; readonly
   'ChaCha20-Poly1305 in UDP': { ...GCM, encryption: 'chacha20-poly1305' },
 };
 
-for (const [name, variant] of Object.entries(VARIANTS))
-  test(`the engine carries pings of every size and back: ${name}`, { skip: namespaceTestSkip() }, async () => {
-    const namespaces = joinedNamespaces('engine');
-    const { outer, inner, ...keyed } = variant;
-    const [outerA, outerB] = outer === 6 ? [OUTER.a6, OUTER.b6] : [OUTER.a, OUTER.b];
-    const [innerA, innerB] = inner === 6 ? ['fd09::1', 'fd09::2'] : ['10.9.0.1', '10.9.0.2'];
-    const length = inner === 6 ? 64 : 30;
-    try {
-      const common = { ...keyed, offload: 'none' as const };
-      const tunnel = (own: string) => [{ name: 'st0.0', addresses: [`${own}/${length}`], routes: [] }];
-      const a = await KeyedGateway.start(namespaces, 'a', {
-        ...common,
-        side: 0,
-        local: outerA,
-        remote: outerB,
-        tunnels: tunnel(innerA),
-      });
-      const b = await KeyedGateway.start(namespaces, 'b', {
-        ...common,
-        side: 1,
-        local: outerB,
-        remote: outerA,
-        tunnels: tunnel(innerB),
-      });
-      for (const size of [0, 1, 2, 3, 56, 1000, 1350, 4000]) {
-        const ping = await namespaces.runAsync('a', 'ping', [
-          '-c',
-          '3',
-          '-i',
-          '0.05',
-          '-W',
-          '1',
-          '-s',
-          `${size}`,
-          innerB,
-        ]);
-        assert.equal(ping.status, 0, `${size} octets: ${ping.stdout}${ping.stderr}`);
-        assert.match(ping.stdout, /3 received/);
+for (const offload of ['none', 'tcp', 'tcp-and-udp'] as const)
+  for (const [name, variant] of Object.entries(VARIANTS))
+    test(`the engine carries pings of every size and back: ${name}, TUN offload ${offload}`, {
+      skip: namespaceTestSkip(),
+    }, async () => {
+      const namespaces = joinedNamespaces('engine');
+      const { outer, inner, ...keyed } = variant;
+      const [outerA, outerB] = outer === 6 ? [OUTER.a6, OUTER.b6] : [OUTER.a, OUTER.b];
+      const [innerA, innerB] = inner === 6 ? ['fd09::1', 'fd09::2'] : ['10.9.0.1', '10.9.0.2'];
+      const length = inner === 6 ? 64 : 30;
+      try {
+        const common = { ...keyed, offload };
+        const tunnel = (own: string) => [{ name: 'st0.0', addresses: [`${own}/${length}`], routes: [] }];
+        const a = await KeyedGateway.start(namespaces, 'a', {
+          ...common,
+          side: 0,
+          local: outerA,
+          remote: outerB,
+          tunnels: tunnel(innerA),
+        });
+        const b = await KeyedGateway.start(namespaces, 'b', {
+          ...common,
+          side: 1,
+          local: outerB,
+          remote: outerA,
+          tunnels: tunnel(innerB),
+        });
+        for (const size of [0, 1, 2, 3, 56, 1000, 1350, 4000]) {
+          const ping = await namespaces.runAsync('a', 'ping', [
+            '-c',
+            '3',
+            '-i',
+            '0.05',
+            '-W',
+            '1',
+            '-s',
+            `${size}`,
+            innerB,
+          ]);
+          assert.equal(ping.status, 0, `${size} octets: ${ping.stdout}${ping.stderr}`);
+          assert.match(ping.stdout, /3 received/);
+        }
+        const { counters } = await b.counters();
+        assert.equal(counters.dataPlane.discarded, 0);
+        await a.stop();
+        await b.stop();
+      } finally {
+        namespaces.remove();
       }
-      const { counters } = await b.counters();
-      assert.equal(counters.dataPlane.discarded, 0);
-      await a.stop();
-      await b.stop();
-    } finally {
-      namespaces.remove();
-    }
-  });
+    });

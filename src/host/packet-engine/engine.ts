@@ -18,12 +18,21 @@ import { Arena } from './arena.ts';
 import { EngineTally } from './engine-counters.ts';
 import type { CountedSa, EngineReport, EngineRequest, EngineSettings } from './messages.ts';
 import { createPacketCrypto } from './openssl-packet-crypto.ts';
+import { OutboundArea } from './outbound-area.ts';
+import { createPacketArithmetic } from './packet-arithmetic.ts';
 import { Poller, type Readable } from './poller.ts';
-import { RawReceiver, RawSender } from './raw-socket.ts';
-import { TunnelPort } from './tunnel-port.ts';
+import { RawReceiver, RawTargets } from './raw-socket.ts';
+import { ReceiveBatch } from './receive-batch.ts';
+import { SendBatch } from './send-batch.ts';
+import { SuperPacketSplitter } from './super-packet.ts';
+import { TunnelPort, type TunnelSurroundings } from './tunnel-port.ts';
+import { TunnelWriter } from './tunnel-writer.ts';
 import { UdpPort } from './udp-port.ts';
 
 const ARENA_LENGTH = 16 * 1024 * 1024;
+/** Small enough to stay in a processor's second-level cache between being written and being sent. */
+const AREA_LENGTH = 512 * 1024;
+const COPIES_LENGTH = 256 * 1024;
 
 /** Carries packets between TUN devices and sockets through one data plane. */
 export class PacketEngine implements DataPlaneOutbox, Readable {
@@ -35,21 +44,39 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   readonly #dataPlane = new DataPlane({ crypto: createPacketCrypto(this.#arena), random: systemRandom });
   readonly #tunnels = new Map<string, TunnelPort>();
   readonly #udpPorts = new Map<string, UdpPort>();
-  readonly #rawSender: RawSender;
+  readonly #area = new OutboundArea(this.#arena, AREA_LENGTH);
+  readonly #copies = new OutboundArea(this.#arena, COPIES_LENGTH);
+  readonly #receiveBatch = new ReceiveBatch(this.#arena);
+  readonly #sendBatch = new SendBatch(this.#arena, this.#tally);
+  readonly #rawTargets: RawTargets;
+  readonly #arithmetic = createPacketArithmetic(this.#arena);
+  readonly #writer = new TunnelWriter(this.#arena, this.#tally, this.#arithmetic);
+  readonly #tunnelSurroundings: TunnelSurroundings;
   readonly #wakeCount = NativeMemory.allocate(128);
   #isRunning = true;
+  #lastPath: UdpPath | undefined;
+  #lastPort: UdpPort | undefined;
 
   constructor(settings: EngineSettings, port: MessagePort) {
     this.#port = port;
     this.descriptor = settings.wakeDescriptor;
-    this.#rawSender = new RawSender(this.#arena, this.#tally, settings.rawSockets);
+    this.#rawTargets = new RawTargets(this.#arena, settings.rawSockets);
+    const flush = () => this.#flush();
+    this.#tunnelSurroundings = {
+      arena: this.#arena,
+      tally: this.#tally,
+      area: this.#area,
+      splitter: new SuperPacketSplitter(this.#arena, this.#arithmetic, this.#area, flush),
+      flush,
+    };
     this.#poller.add(this);
     for (const socket of settings.rawSockets)
       if (socket.protocol !== 'send')
         this.#poller.add(
-          new RawReceiver(this.#arena, this.#tally, socket, (now, packet) =>
-            this.#dataPlane.handleIpPacket(now, packet, this),
-          ),
+          new RawReceiver(this.#arena, this.#tally, this.#receiveBatch, socket, {
+            handlePacket: (now, packet) => this.#dataPlane.handleIpPacket(now, packet, this),
+            flush,
+          }),
         );
   }
 
@@ -61,6 +88,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
       const now = this.#now();
       for (let index = 0; index < count; index++) this.#poller.source(index)?.handleReadable(now);
       if (now >= this.#dataPlane.nextTimeout()) this.#dataPlane.handleTimeout(now, this);
+      this.#flush();
     }
     this.#poller.close();
     this.#report({ kind: 'stopped' });
@@ -74,22 +102,52 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
 
   deliver(tunnelInterface: string | undefined, packet: Uint8Array): void {
     const tunnel = this.#tunnels.get(tunnelInterface ?? POLICY_INTERFACE);
-    if (tunnel) tunnel.write(packet);
-    else this.#tally.count('tunnel-missing');
+    if (!tunnel) return this.#tally.count('tunnel-missing');
+    const start = this.#place(packet);
+    this.#writer.add(tunnel, start, start + packet.length);
   }
 
   transmitUdp(path: UdpPath, payload: Uint8Array): void {
-    const port = this.#udpPorts.get(portKey(path.local.address, path.local.port));
-    if (port) port.transmit(path, payload);
+    const port = this.#udpPort(path);
+    if (port) this.#sendBatch.add(port.target(path), this.#place(payload), payload.length);
     else this.#tally.count('socket-missing');
   }
 
   transmitIp(_local: IpAddress, remote: IpAddress, packet: Uint8Array): void {
-    this.#rawSender.transmit(remote, packet);
+    const target = this.#rawTargets.get(remote);
+    if (target) this.#sendBatch.add(target, this.#place(packet), packet.length);
+    else this.#tally.count('socket-missing');
   }
 
   event(event: DataPlaneEvent): void {
     this.#report({ kind: 'event', event });
+  }
+
+  /** Where the octets lie in the arena; what lies elsewhere is copied there, for the batch keeps it until it is sent. */
+  #place(octets: Uint8Array): number {
+    if (this.#arena.holds(octets)) return octets.byteOffset;
+    if (!this.#copies.hasRoom(octets.length, 1)) this.#send();
+    return this.#copies.copy(octets);
+  }
+
+  #udpPort(path: UdpPath): UdpPort | undefined {
+    if (path === this.#lastPath) return this.#lastPort;
+    this.#lastPath = path;
+    this.#lastPort = this.#udpPorts.get(portKey(path.local.address, path.local.port));
+    return this.#lastPort;
+  }
+
+  /** Sends and writes the batch, and with it everything that the data plane is done with. */
+  #flush(): void {
+    this.#send();
+    this.#area.reset();
+  }
+
+  /** Sends and writes the batch; a packet in the outbound area that is being worked on stays. */
+  #send(): void {
+    this.#sendBatch.flush();
+    this.#writer.flush();
+    this.#copies.reset();
   }
 
   #handleRequests(now: Instant): void {
@@ -109,8 +167,9 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
       case 'add-tunnel': {
         const { name } = request.tunnel;
         const source = name === POLICY_INTERFACE ? undefined : name;
-        const tunnel = new TunnelPort(this.#arena, this.#tally, request.tunnel, (at, buffer, start, end) =>
-          this.#dataPlane.handleInnerPacket(at, source, buffer, start, end, this),
+        const { bytes } = this.#arena.memory;
+        const tunnel = new TunnelPort(now, request.tunnel, this.#tunnelSurroundings, (at, start, end) =>
+          this.#dataPlane.handleInnerPacket(at, source, bytes, start, end, this),
         );
         this.#tunnels.set(name, tunnel);
         return this.#poller.add(tunnel);
@@ -122,15 +181,18 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
         return;
       }
       case 'add-udp-socket': {
-        const port = new UdpPort(this.#arena, this.#tally, request.socket, {
+        const port = new UdpPort(this.#arena, this.#tally, this.#receiveBatch, request.socket, {
           handleIke: (path, datagram) => this.#report({ kind: 'datagram', path, datagram }, [datagram.buffer]),
           handleEsp: (at, path, payload) => this.#dataPlane.handleUdpPacket(at, path, payload, this),
+          flush: () => this.#flush(),
         });
+        this.#lastPath = undefined;
         this.#udpPorts.set(portKey(request.socket.address, request.socket.port), port);
         return this.#poller.add(port);
       }
       case 'remove-udp-socket':
         this.#poller.remove(request.descriptor);
+        this.#lastPath = undefined;
         for (const [key, port] of this.#udpPorts)
           if (port.descriptor === request.descriptor) this.#udpPorts.delete(key);
         return;
@@ -150,7 +212,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
     this.#report({
       kind: 'counters',
       id,
-      counters: { dataPlane: { ...this.#dataPlane.counters() }, engine: this.#tally.snapshot() },
+      counters: { dataPlane: this.#dataPlane.counters(), engine: this.#tally.snapshot() },
       sas: spis.map(({ direction, spi, remoteAddress }) => this.#dataPlane.saCounters(direction, spi, remoteAddress)),
     });
   }

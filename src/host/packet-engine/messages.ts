@@ -1,5 +1,6 @@
 // What crosses between the control thread and the packet engine. Commands and IKE datagrams keep their order, since one port carries both.
 
+import type { DataPlaneCounters } from '../../ipsec/counters.ts';
 import type { AddressFamily, IpAddress, UdpPath } from '../../model/address.ts';
 import type { DataPlaneCommand, DataPlaneEvent, SaCounters } from '../../model/data-plane.ts';
 import type { Spi } from '../../model/ipsec-sa.ts';
@@ -64,7 +65,7 @@ export type EngineReport =
 
 /** The data plane's totals, and beside them what the engine itself had to drop, by cause. */
 export interface EngineCounters {
-  readonly dataPlane: Readonly<Record<string, unknown>>;
+  readonly dataPlane: DataPlaneCounters;
   readonly engine: Readonly<Record<EngineCounterName, number>>;
 }
 
@@ -73,6 +74,8 @@ export type EngineCounterName =
   | 'tunnel-read'
   | 'tunnel-written'
   | 'tunnel-write-refused'
+  | 'tunnel-queue-full'
+  | 'tunnel-malformed'
   | 'tunnel-missing'
   | 'socket-received'
   | 'socket-sent'

@@ -2,29 +2,28 @@ import type { UdpEndpoint, UdpPath } from '../../model/address.ts';
 import { AF_INET } from '../libc.ts';
 import { readSocketAddress, SOCKET_ADDRESS_LENGTH_MAX, writeSocketAddress } from '../socket-address.ts';
 import type { Arena } from './arena.ts';
+import type { SendTarget } from './send-batch.ts';
 
 // Anyone may send from any address: the table forgets everything when it is full, and starts again.
-const PATHS_MAX = 4096;
-
-/** A path with the peer's `sockaddr` in the arena, ready for the kernel. */
-export interface PreparedPath {
-  readonly path: UdpPath;
-  readonly addressOffset: number;
-  readonly addressLength: number;
-}
+const PATHS_MAX = 1024;
+/** Longer than any datagram: nothing has been refused yet. */
+const NO_LIMIT = 65_536;
 
 /** Turns the peer addresses that the kernel writes into paths and back, without making a new object for each packet. */
 export class PathTable {
   readonly #arena: Arena;
+  readonly #descriptor: number;
   readonly #local: UdpEndpoint;
   readonly #slots: number;
   readonly #bySource = new Map<number, UdpPath>();
-  readonly #prepared = new Map<UdpPath, PreparedPath>();
-  #lastPrepared: PreparedPath | undefined;
+  readonly #prepared = new Map<UdpPath, SendTarget>();
+  #lastPath: UdpPath | undefined;
+  #lastTarget: SendTarget | undefined;
   #lastIpv6: UdpPath | undefined;
 
-  constructor(arena: Arena, local: UdpEndpoint) {
+  constructor(arena: Arena, descriptor: number, local: UdpEndpoint) {
     this.#arena = arena;
+    this.#descriptor = descriptor;
     this.#local = local;
     this.#slots = arena.reserve(SOCKET_ADDRESS_LENGTH_MAX * (PATHS_MAX + 1));
   }
@@ -43,20 +42,20 @@ export class PathTable {
     return made;
   }
 
-  /** The `sockaddr` to send to along this path. */
-  prepare(path: UdpPath): PreparedPath {
-    if (this.#lastPrepared?.path === path) return this.#lastPrepared;
-    let prepared = this.#prepared.get(path);
-    if (!prepared) {
-      // Whoever holds a prepared path from before must not use it now: callers send at once, or flush first.
+  /** Where to send what follows this path. */
+  target(path: UdpPath): SendTarget {
+    if (this.#lastTarget !== undefined && this.#lastPath === path) return this.#lastTarget;
+    let target = this.#prepared.get(path);
+    if (!target) {
       if (this.#prepared.size >= PATHS_MAX) this.#prepared.clear();
       const addressOffset = this.#slots + SOCKET_ADDRESS_LENGTH_MAX * (this.#prepared.size + 1);
       const addressLength = writeSocketAddress(this.#arena.memory.view, addressOffset, path.remote);
-      prepared = { path, addressOffset, addressLength };
-      this.#prepared.set(path, prepared);
+      target = { descriptor: this.#descriptor, addressOffset, addressLength, segmentLengthMax: NO_LIMIT };
+      this.#prepared.set(path, target);
     }
-    this.#lastPrepared = prepared;
-    return prepared;
+    this.#lastPath = path;
+    this.#lastTarget = target;
+    return target;
   }
 
   #pathFromIpv6(offset: number): UdpPath | undefined {

@@ -1,69 +1,63 @@
 import type { Instant } from '../../lib/time.ts';
-import { ERRNO, lastErrno, libc } from '../libc.ts';
+import { libc } from '../libc.ts';
+import type { TunnelOffload } from '../tunnel-device.ts';
 import type { Arena } from './arena.ts';
 import type { EngineTally } from './engine-counters.ts';
 import type { EngineTunnel } from './messages.ts';
+import { type OutboundArea, TUNNEL_READ_MAX } from './outbound-area.ts';
 import type { Readable } from './poller.ts';
+import type { SuperPacketSplitter } from './super-packet.ts';
+import type { TunnelTarget } from './tunnel-writer.ts';
+import { VIRTIO_HEADER_LENGTH } from './virtio-header.ts';
 
-/** Takes an inner packet at `buffer[start, end)`, with room around it, before it returns. */
-export type InnerPacketHandler = (now: Instant, buffer: Uint8Array, start: number, end: number) => void;
+/** Takes an inner packet at `[start, end)` in the arena, with room around it; what it makes of it may stay there until the batch is sent. */
+export type InnerPacketHandler = (now: Instant, start: number, end: number) => void;
 
-const HEADROOM = 256;
-const TAILROOM = 256;
-const PACKET_LENGTH_MAX = 65_536;
-const PACKETS_PER_TURN = 32;
+/** What all tunnels of one engine share: a thousand of them cost no more buffers than one. */
+export interface TunnelSurroundings {
+  readonly arena: Arena;
+  readonly tally: EngineTally;
+  readonly area: OutboundArea;
+  readonly splitter: SuperPacketSplitter;
+  /** Sends the batch, which empties the outbound area. */
+  flush(): void;
+}
 
-/** One TUN device, packet by packet. */
-export class TunnelPort implements Readable {
+const READS_PER_TURN = 64;
+
+/** One TUN device: what the host sends into it is read here. */
+export class TunnelPort implements Readable, TunnelTarget {
   readonly descriptor: number;
-  readonly #arena: Arena;
-  readonly #tally: EngineTally;
+  readonly offload: TunnelOffload;
+  readonly #surroundings: TunnelSurroundings;
   readonly #handlePacket: InnerPacketHandler;
-  readonly #readOffset: number;
-  readonly #writeOffset: number;
+  readonly #headerLength: number;
+  #now: Instant;
 
-  constructor(arena: Arena, tally: EngineTally, tunnel: EngineTunnel, handlePacket: InnerPacketHandler) {
+  constructor(now: Instant, tunnel: EngineTunnel, surroundings: TunnelSurroundings, handlePacket: InnerPacketHandler) {
     this.descriptor = tunnel.descriptor;
-    this.#arena = arena;
-    this.#tally = tally;
+    this.offload = tunnel.offload;
+    this.#surroundings = surroundings;
     this.#handlePacket = handlePacket;
-    this.#readOffset = sharedBuffer(arena, 'read') + HEADROOM;
-    this.#writeOffset = sharedBuffer(arena, 'write');
+    this.#headerLength = tunnel.offload === 'none' ? 0 : VIRTIO_HEADER_LENGTH;
+    this.#now = now;
   }
 
   handleReadable(now: Instant): void {
-    const { bytes, address } = this.#arena.memory;
-    for (let count = 0; count < PACKETS_PER_TURN; count++) {
-      const length = libc.read(this.descriptor, address + this.#readOffset, PACKET_LENGTH_MAX);
+    this.#now = now;
+    const { arena, tally, area, splitter } = this.#surroundings;
+    for (let count = 0; count < READS_PER_TURN; count++) {
+      if (!area.hasRoom(TUNNEL_READ_MAX, 1)) this.#surroundings.flush();
+      const start = area.next;
+      const header = start - this.#headerLength;
+      const length = libc.read(this.descriptor, arena.memory.address + header, TUNNEL_READ_MAX) - this.#headerLength;
       if (length <= 0) return;
-      this.#tally.count('tunnel-read');
-      this.#handlePacket(now, bytes, this.#readOffset, this.#readOffset + length);
+      tally.count('tunnel-read');
+      area.take(length);
+      if (this.#headerLength === 0) this.#handlePacket(now, start, start + length);
+      else if (!splitter.split(header, start, start + length, this.#handlePiece)) tally.count('tunnel-malformed');
     }
   }
 
-  /** Gives a packet to the host. Its octets are the caller's again on return. */
-  write(packet: Uint8Array): void {
-    const { bytes, address } = this.#arena.memory;
-    let offset = packet.byteOffset;
-    if (!this.#arena.holds(packet)) {
-      offset = this.#writeOffset;
-      bytes.set(packet, offset);
-    }
-    if (libc.write(this.descriptor, address + offset, packet.length) >= 0) this.#tally.count('tunnel-written');
-    // The device is down, or its queue is full, or the packet is not one that the host takes.
-    else this.#tally.count(lastErrno() === ERRNO.EAGAIN ? 'socket-buffer-full' : 'tunnel-write-refused');
-  }
-}
-
-// One engine thread handles one packet at a time, so all its tunnels share their buffers: a thousand cost no more than one.
-const buffers = new WeakMap<Arena, { readonly read: number; readonly write: number }>();
-
-function sharedBuffer(arena: Arena, use: 'read' | 'write'): number {
-  let shared = buffers.get(arena);
-  if (!shared) {
-    const length = HEADROOM + PACKET_LENGTH_MAX + TAILROOM;
-    shared = { read: arena.reserve(length), write: arena.reserve(length) };
-    buffers.set(arena, shared);
-  }
-  return shared[use];
+  readonly #handlePiece = (start: number, end: number): void => this.#handlePacket(this.#now, start, end);
 }

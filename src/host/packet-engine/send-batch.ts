@@ -1,0 +1,186 @@
+// Datagrams on their way out, collected and given to the kernel in one call (sendmmsg(2)). Datagrams of equal length along one path
+// become one message that the kernel splits (UDP GSO, udp(7)): nothing is copied, since the message lists where each of them lies.
+
+import { ERRNO, lastErrno, libc, MSG_DONTWAIT } from '../libc.ts';
+import { SOCKET_ADDRESS_LENGTH_MAX } from '../socket-address.ts';
+import type { Arena } from './arena.ts';
+import type { EngineTally } from './engine-counters.ts';
+import { MESSAGE_LENGTH, MessageField, writePointer } from './message-layout.ts';
+
+const MESSAGES_MAX = 64;
+const VECTORS_MAX = 1024;
+const VECTOR_LENGTH = 16;
+const CONTROL_LENGTH = 24;
+const CONTROL_MESSAGE_LENGTH = 18;
+const SOL_UDP = 17;
+const UDP_SEGMENT = 103;
+/** The kernel's limit, UDP_MAX_SEGMENTS. */
+const SEGMENTS_MAX = 64;
+/** What one IPv4 packet carries behind IP and UDP headers; IPv6 would carry a little more. */
+const SEGMENTED_LENGTH_MAX = 65_507;
+
+/** Where to send, and what the kernel has been found not to do there. */
+export interface SendTarget {
+  readonly descriptor: number;
+  readonly addressOffset: number;
+  readonly addressLength: number;
+  /** Longest datagram that may be sent as one of several in a message; 0 for sockets that are not UDP. */
+  segmentLengthMax: number;
+}
+
+/** One engine's outgoing datagrams. What is added must stay unchanged until `flush`. */
+export class SendBatch {
+  readonly #arena: Arena;
+  readonly #tally: EngineTally;
+  readonly #messages: number;
+  readonly #vectors: number;
+  readonly #names: number;
+  readonly #controls: number;
+  readonly #targets: SendTarget[] = [];
+  readonly #firstVectors = new Uint16Array(MESSAGES_MAX + 1);
+  #descriptor = -1;
+  #messageCount = 0;
+  #vectorCount = 0;
+  // Of the message that is still open:
+  #segmentLength = 0;
+  #segmentCount = 0;
+  #octets = 0;
+  #isOpen = false;
+
+  constructor(arena: Arena, tally: EngineTally) {
+    this.#arena = arena;
+    this.#tally = tally;
+    this.#messages = arena.reserve(MESSAGES_MAX * MESSAGE_LENGTH);
+    this.#vectors = arena.reserve(VECTORS_MAX * VECTOR_LENGTH);
+    this.#names = arena.reserve(MESSAGES_MAX * SOCKET_ADDRESS_LENGTH_MAX);
+    this.#controls = arena.reserve(MESSAGES_MAX * CONTROL_LENGTH);
+    const { view } = arena.memory;
+    for (let index = 0; index < MESSAGES_MAX; index++) {
+      const control = this.#controls + index * CONTROL_LENGTH;
+      writePointer(view, control, CONTROL_MESSAGE_LENGTH);
+      view.setUint32(control + 8, SOL_UDP, true);
+      view.setUint32(control + 12, UDP_SEGMENT, true);
+    }
+  }
+
+  /** Adds the datagram at `offset` in the arena. */
+  add(target: SendTarget, offset: number, length: number): void {
+    if (!this.#continues(target, length)) this.#begin(target, length);
+    const { view, address } = this.#arena.memory;
+    const vector = this.#vectors + this.#vectorCount * VECTOR_LENGTH;
+    writePointer(view, vector, address + offset);
+    view.setUint32(vector + 8, length, true);
+    view.setUint32(vector + 12, 0, true);
+    this.#vectorCount++;
+    this.#segmentCount++;
+    this.#octets += length;
+    // Only the last datagram of a message may be shorter than the others.
+    if (length < this.#segmentLength) this.#isOpen = false;
+    if (this.#vectorCount === VECTORS_MAX) this.flush();
+  }
+
+  /** Sends everything added; then its octets are the caller's again. */
+  flush(): void {
+    if (this.#messageCount === 0) return;
+    this.#close();
+    const address = this.#arena.memory.address + this.#messages;
+    for (let sent = 0; sent < this.#messageCount; ) {
+      const count = libc.sendmmsg(
+        this.#descriptor,
+        address + sent * MESSAGE_LENGTH,
+        this.#messageCount - sent,
+        MSG_DONTWAIT,
+      );
+      if (count > 0) {
+        this.#tally.count('socket-sent', this.#datagramsBetween(sent, sent + count));
+        sent += count;
+      } else {
+        this.#handleFailure(sent, lastErrno());
+        sent++;
+      }
+    }
+    this.#messageCount = 0;
+    this.#vectorCount = 0;
+  }
+
+  #continues(target: SendTarget, length: number): boolean {
+    return (
+      this.#isOpen &&
+      this.#messageCount > 0 &&
+      this.#targets[this.#messageCount - 1] === target &&
+      length <= this.#segmentLength &&
+      this.#segmentLength <= target.segmentLengthMax &&
+      this.#segmentCount < SEGMENTS_MAX &&
+      this.#octets + length <= SEGMENTED_LENGTH_MAX
+    );
+  }
+
+  #begin(target: SendTarget, length: number): void {
+    if (this.#messageCount === MESSAGES_MAX || target.descriptor !== this.#descriptor) this.flush();
+    else this.#close();
+    const { view, bytes, address } = this.#arena.memory;
+    const index = this.#messageCount++;
+    const message = this.#messages + index * MESSAGE_LENGTH;
+    const name = this.#names + index * SOCKET_ADDRESS_LENGTH_MAX;
+    // Copied, so that the table of targets may change while this waits.
+    bytes.copyWithin(name, target.addressOffset, target.addressOffset + target.addressLength);
+    writePointer(view, message + MessageField.name, address + name);
+    view.setUint32(message + MessageField.nameLength, target.addressLength, true);
+    writePointer(view, message + MessageField.vectors, address + this.#vectors + this.#vectorCount * VECTOR_LENGTH);
+    this.#descriptor = target.descriptor;
+    this.#targets[index] = target;
+    this.#firstVectors[index] = this.#vectorCount;
+    this.#segmentLength = length;
+    this.#segmentCount = 0;
+    this.#octets = 0;
+    this.#isOpen = true;
+  }
+
+  #close(): void {
+    if (this.#messageCount === 0) return;
+    const { view, address } = this.#arena.memory;
+    const index = this.#messageCount - 1;
+    const message = this.#messages + index * MESSAGE_LENGTH;
+    const control = this.#controls + index * CONTROL_LENGTH;
+    const isSegmented = this.#segmentCount > 1;
+    writePointer(view, message + MessageField.vectorCount, this.#segmentCount);
+    writePointer(view, message + MessageField.control, isSegmented ? address + control : 0);
+    view.setUint32(message + MessageField.controlLength, isSegmented ? CONTROL_LENGTH : 0, true);
+    if (isSegmented) view.setUint16(control + 16, this.#segmentLength, true);
+    this.#firstVectors[this.#messageCount] = this.#vectorCount;
+    this.#isOpen = false;
+  }
+
+  /** A message that the kernel would not split is sent datagram by datagram, and from then on what goes there is. */
+  #handleFailure(index: number, errno: number): void {
+    const count = this.#datagramsBetween(index, index + 1);
+    const target = this.#targets[index];
+    const isRefusedAsWhole = errno === ERRNO.EINVAL || errno === ERRNO.EMSGSIZE || errno === ERRNO.EIO;
+    if (count === 1 || !isRefusedAsWhole || target === undefined) return countSendFailure(this.#tally, errno, count);
+    const { view, address } = this.#arena.memory;
+    const first = this.#firstVectors[index] ?? 0;
+    const segmentLength = view.getUint32(this.#vectors + first * VECTOR_LENGTH + 8, true);
+    // EINVAL: longer than the interface carries. Anything else: this interface does not split at all.
+    target.segmentLengthMax = errno === ERRNO.EINVAL ? segmentLength - 1 : 0;
+    const name = address + this.#names + index * SOCKET_ADDRESS_LENGTH_MAX;
+    for (let vector = first; vector < first + count; vector++) {
+      const at = this.#vectors + vector * VECTOR_LENGTH;
+      const start = view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
+      const length = view.getUint32(at + 8, true);
+      if (libc.sendto(target.descriptor, start, length, MSG_DONTWAIT, name, target.addressLength) >= 0)
+        this.#tally.count('socket-sent');
+      else countSendFailure(this.#tally, lastErrno(), 1);
+    }
+  }
+
+  #datagramsBetween(from: number, to: number): number {
+    return (this.#firstVectors[to] ?? 0) - (this.#firstVectors[from] ?? 0);
+  }
+}
+
+/** Counts datagrams that the kernel did not take, by cause. */
+function countSendFailure(tally: EngineTally, errno: number, count: number): void {
+  if (errno === ERRNO.EAGAIN || errno === ERRNO.ENOBUFS) tally.count('socket-buffer-full', count);
+  else if (errno === ERRNO.EMSGSIZE) tally.count('socket-too-big', count);
+  else tally.count('socket-send-refused', count);
+}
