@@ -23,9 +23,10 @@ const STAGES = [
   {
     name: 'interop',
     about: 'real namespaces, independent peers',
-    files: /^test\/interop\/.*\.test\.js$/,
+    files: /^test\/interop\/[^/]*\.test\.js$/,
     concurrency: 1,
   },
+  { name: 'kernel', about: 'raw ESP against a Linux kernel in QEMU', files: /^test\/interop\/kernel\/.*\.test\.js$/ },
 ];
 
 const options = parseArgs({ options: { only: { type: 'string', multiple: true }, list: { type: 'boolean' } } }).values;
