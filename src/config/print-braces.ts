@@ -17,6 +17,8 @@ const KEYED: ReadonlySet<string> = new Set(
 export interface BracesOptions {
   /** Say of each inherited statement which group it comes from (`| display inheritance`). */
   readonly showsInheritance?: boolean;
+  /** Lines of this text become the lines of the nodes; this is the number of the first one. */
+  readonly firstLine?: number;
 }
 
 /** Everything below `node`, which stands at `place`; lines end in a line feed. */
@@ -76,9 +78,9 @@ class BracesPrinter {
 
   #printOneLine(view: StatementView, head: string, depth: number): void {
     const [only, ...more] = statementsOf(view.node, placeInside(view));
-    // A statement that has a mark or a comment of its own would hand it on to the whole line.
     if (only === undefined || more.length > 0 || only.kind === 'unknown') return this.#block(view, head, depth);
     this.print({ ...only, words: [...view.words, ...only.words] }, depth);
+    view.node.line = only.node.line;
   }
 
   #block(view: StatementView, head: string, depth: number): void {
@@ -110,6 +112,7 @@ class BracesPrinter {
     if (this.#options.showsInheritance && node.inheritedFrom !== undefined) {
       this.#lines.push(`${margin}##`, `${margin}## inherited from group '${node.inheritedFrom}'`, `${margin}##`);
     }
+    if (this.#options.firstLine !== undefined) node.line = this.#options.firstLine + this.#lines.length;
     const tags = `${node.isProtected ? 'protect: ' : ''}${node.isInactive ? 'inactive: ' : ''}`;
     this.#lines.push(`${margin}${tags}${text}`);
   }

@@ -35,9 +35,12 @@ const DEPTH_MAX = 64;
 /** More diagnostics than anyone reads; the rest are counted. */
 const DIAGNOSTICS_MAX = 1000;
 
-/** Parses the text into `tree` (a new one if none is given). Never throws: what cannot be read becomes a diagnostic. */
-export function parseText(text: string, tree: ConfigTree = emptyTree()): ParsedText {
-  return new TextParser(tree).parse(text);
+/**
+ * Parses the text into `tree` (a new one if none is given), as if typed at `level` of the hierarchy. Never throws: what cannot be read
+ * becomes a diagnostic.
+ */
+export function parseText(text: string, tree: ConfigTree = emptyTree(), level: readonly string[] = []): ParsedText {
+  return new TextParser(tree).parse(text, level);
 }
 
 interface Block {
@@ -69,7 +72,7 @@ class TextParser {
     this.#setCommands = new SetCommands(tree, this.#root, this.#observer, (diagnostic) => this.#report(diagnostic));
   }
 
-  parse(text: string): ParsedText {
+  parse(text: string, level: readonly string[]): ParsedText {
     const refusal = refuseOtherFormats(text);
     if (refusal) return this.#result([refusal]);
     if (isXml(text)) {
@@ -79,6 +82,7 @@ class TextParser {
     const lines = lexLines(readPastedText(text), ({ line, column, message }) =>
       this.#report({ severity: 'error', path: '', line, column, message: `syntax error: ${message}` }),
     );
+    if (level.length > 0) this.#enterLevel(level, 0);
     for (const line of lines) this.#parseLine(line);
     this.#finish();
     return this.#result(this.#diagnostics);
@@ -145,7 +149,7 @@ class TextParser {
       case '}':
         return this.#closeBlock(token);
       case 'context':
-        return this.#enterContext(token);
+        return this.#enterLevel(token.path ?? [], token.line);
     }
   }
 
@@ -206,10 +210,9 @@ class TextParser {
     else this.#unexpected(token, 'a `}` without `{`');
   }
 
-  #enterContext(token: Token): void {
+  #enterLevel(path: readonly string[], line: number): void {
     this.#finish();
-    const path = token.path ?? [];
-    const items = path.map((text) => ({ text, line: token.line, column: token.column }));
+    const items = path.map((text) => ({ text, line, column: 1 }));
     const start = this.#tree.root;
     const depth = path.findIndex((_, index) => start.find(...path.slice(0, index + 1)) === undefined);
     if (depth >= 0)

@@ -140,8 +140,10 @@ class TreeEditor {
 /** What is said of a value is kept on the keyword before it, which is what has a line. */
 function markedNode({ node, parent, path }: Found): ConfigNode {
   const { schema, among } = placeAt(path.slice(0, -1));
-  const isValue = among === 'statements' && (schema?.kind === 'leaf' || schema?.kind === 'leaf-list');
-  return isValue ? parent : node;
+  if (among === 'entries' || schema === undefined) return node;
+  const isValue = schema.kind === 'leaf' || schema.kind === 'leaf-list';
+  const isPositional = schema.positional !== undefined && !schema.children.has(node.word);
+  return isValue || isPositional ? parent : node;
 }
 
 function isProtected(node: ConfigNode): boolean {
