@@ -4,6 +4,7 @@
 // 3. -->  KE, Ni                                           6. <--  ID, HASH_R (encrypted)
 
 import { drawPrivateValue } from '../../crypto/diffie-hellman.ts';
+import { equalBytes } from '../../lib/bytes.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
@@ -234,6 +235,8 @@ function acceptResponderKey(
   if (!received.ok) return received;
   const { publicValue: gXR, nonce: nonceR, nat, agreement } = received.value;
   const { gXI, nonceI, privateValue } = state;
+  // Message 3 reads like message 4: sent back to us, it must not pass for one.
+  if (equalBytes(gXR, gXI)) return err(refusal('unexpected-message'));
   const group = agreement.suite.dhGroup;
   return ok({
     state: { role: 'initiator', step: 'computing-secret', agreement, gXI, gXR, nonceI, nonceR },
