@@ -296,8 +296,8 @@ export const MAIN_MODE_LADDER: readonly string[] = [
 /** The three messages of Aggressive Mode with a pre-shared key (RFC 2409 §5.4, RFC 3947 §3.2). */
 export const AGGRESSIVE_MODE_LADDER: readonly string[] = [
   '-->  HDR, SA, KE, Ni, IDii, VID',
-  '<--  HDR, SA, KE, Nr, IDir, HASH_R, VID, NAT-D, NAT-D',
-  '-->  HDR*, HASH_I, NAT-D, NAT-D',
+  '<--  HDR, SA, KE, Nr, IDir, HASH_R, NAT-D, NAT-D, VID',
+  '-->  HDR*, HASH_I, NAT-D, NAT-D, N(INITIAL-CONTACT)',
 ];
 
 /** The three messages of Quick Mode without perfect forward secrecy (RFC 2409 §5.5). */
