@@ -18,7 +18,8 @@ import type { Tunnel, TunnelOwner } from './tunnel.ts';
 import { deleteIpsecPayload } from './v1/informational.ts';
 import type { IsakmpSa } from './v1/isakmp-sa.ts';
 import { type Refusal, refusal } from './v1/peer-fault.ts';
-import { describeSelectors, type NegotiatedPair } from './v1/quick-mode.ts';
+import type { NegotiatedPair } from './v1/quick-mode.ts';
+import { describeSelectors } from './v1/quick-mode-payloads.ts';
 import type { QuickModeSubject, SaOwner } from './v1/sa-owner.ts';
 
 /** After a rekey: when its initiator deletes the old SA, and when the responder does if the initiator has not. */

@@ -231,8 +231,8 @@ export class IpsecPair {
     const { vpn, policy, isUdpEncapsulated } = this.setup;
     const { protocol, encryption, integrity, extendedSequenceNumbers } = this.chosen;
     const keys = direction === 'inbound' ? negotiated.inboundKeys : negotiated.outboundKeys;
-    const [remote, local] = negotiated.peerOriginalAddresses;
-    const hasOriginals = vpn.mode === 'transport' && isUdpEncapsulated && remote !== undefined && local !== undefined;
+    const { originalAddresses } = negotiated;
+    const isTranslated = vpn.mode === 'transport' && isUdpEncapsulated && originalAddresses !== undefined;
     return {
       direction,
       protocol,
@@ -250,7 +250,7 @@ export class IpsecPair {
       extendedSequenceNumbers,
       replayWindow: vpn.antiReplayWindow,
       lifetime: this.#dataPlaneLifetime(negotiated),
-      ...(hasOriginals ? { originalAddresses: { local, remote } } : {}),
+      ...(isTranslated ? { originalAddresses } : {}),
     };
   }
 

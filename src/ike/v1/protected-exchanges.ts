@@ -8,7 +8,7 @@ import { earliest, type Instant, NEVER } from '../../lib/time.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
 import type { PolicyId, Spi } from '../../model/ipsec-sa.ts';
 import { EXCHANGE_TYPE, type IsakmpHeader } from '../../wire/isakmp-header.ts';
-import { isErrorNotify, notifyName } from '../../wire/isakmp-notify.ts';
+import { isErrorNotify, NOTIFY_TYPE, notifyName } from '../../wire/isakmp-notify.ts';
 import {
   type DecodedPayload,
   type NotificationPayload,
@@ -25,8 +25,8 @@ import { checkPayloads, findPayload, INFORMATIONAL, type MessageRule, QUICK_MODE
 import { faultNotify, type PeerFault, type Refusal, refusal } from './peer-fault.ts';
 import { otherRole } from './phase1.ts';
 import { readSpi } from './phase2-proposal.ts';
-import { requestedSelectors, withHash1 } from './quick-mode.ts';
 import { QuickModeExchange, type QuickModeProgress } from './quick-mode-exchange.ts';
+import { requestedSelectors, withHash1 } from './quick-mode-payloads.ts';
 import type { QuickModeSubject, SaOwner } from './sa-owner.ts';
 
 /** Quick Modes at a time under one ISAKMP SA, finished ones that still answer duplicates included. */
@@ -123,7 +123,7 @@ export class ProtectedExchanges {
   #handleQuickMode(now: Instant, header: IsakmpHeader, message: Uint8Array, out: IkeOutbox): Result<true, PeerFault> {
     const exchange = this.#quickModes.get(header.messageId);
     if (exchange === undefined) return this.#answerQuickMode(now, header, message, out);
-    const progress = exchange.handleMessage(header, message, out);
+    const progress = exchange.handleMessage(now, header, message, out);
     if (progress.kind === 'dropped') return err(progress.fault);
     if (progress.kind !== 'ongoing') this.#sa.noteAuthenticated(now, out);
     this.#progress(now, exchange, progress, out);
@@ -155,8 +155,7 @@ export class ProtectedExchanges {
   }
 
   #acceptSubject(now: Instant, payloads: readonly DecodedPayload[], out: IkeOutbox): Result<QuickModeSubject, Refusal> {
-    const { local, remote } = this.#channel.path;
-    const selectors = requestedSelectors(payloads, local.address, remote.address);
+    const selectors = requestedSelectors(payloads, this.#channel.path);
     if (!selectors.ok) return selectors;
     const offered = findPayload(payloads, 'sa')?.proposals[0]?.spi;
     return this.#owner.acceptQuickMode(now, this.#sa, selectors.value, offered && readSpi(offered), out);
@@ -182,7 +181,7 @@ export class ProtectedExchanges {
       case 'step': {
         const { pair, isConfirmed, compute } = progress.step;
         if (pair) this.#owner.handlePairNegotiated(now, this.#sa, role, subject, pair, out);
-        if (isConfirmed) this.#owner.handlePairConfirmed(now, this.#sa, subject, out);
+        if (isConfirmed && !exchange.awaitsConnected) this.#owner.handlePairConfirmed(now, this.#sa, subject, out);
         exchange.commit(now, progress.step, out);
         if (compute) this.#sa.compute(messageId, compute, out);
         return;
@@ -192,6 +191,9 @@ export class ProtectedExchanges {
         this.#quickModes.delete(messageId);
         this.#refuse(role, subject, progress.refusal, undefined, out);
         this.#owner.handleQuickModeFailed(now, this.#sa, role, subject, out);
+        return;
+      case 'connected':
+        this.#owner.handlePairConfirmed(now, this.#sa, subject, out);
         return;
       case 'over':
         this.#quickModes.delete(messageId);
@@ -259,6 +261,7 @@ export class ProtectedExchanges {
 
   /** An error that the peer has signed ends the Quick Mode that it is about. */
   #handleOtherNotice(now: Instant, payload: NotificationPayload, out: IkeOutbox): void {
+    if (payload.notifyType === NOTIFY_TYPE.CONNECTED) return this.#handleConnected(now, payload, out);
     if (!isErrorNotify(payload.notifyType)) return;
     const name = notifyName(payload.notifyType);
     const exchange = this.#refusedExchange(payload);
@@ -271,6 +274,14 @@ export class ProtectedExchanges {
     const explanation = `the peer answers ${name} to our offer for vpn ${vpn.name}, in a message that it has authenticated`;
     const error = refusal('refused-by-peer', explanation, vpn.ipsecPolicyOrigin, vpn.origin);
     this.#progress(now, exchange, { kind: 'failed', refusal: error }, out);
+  }
+
+  #handleConnected(now: Instant, payload: NotificationPayload, out: IkeOutbox): void {
+    const waiting = [...this.#quickModes.values()].filter((exchange) => exchange.awaitsConnected);
+    const spi = readSpi(payload.spi);
+    const named =
+      waiting.find(({ subject }) => subject.ownSpi === spi) ?? (waiting.length === 1 ? waiting[0] : undefined);
+    if (named) this.#progress(now, named, named.handleConnected(), out);
   }
 
   #refusedExchange(payload: NotificationPayload): QuickModeExchange | undefined {
@@ -289,7 +300,9 @@ export class ProtectedExchanges {
   ): Result<OpenedMessage, PeerFault> {
     const keys = this.#channel.protection?.keys;
     if (keys === undefined || rule === undefined) return err('unexpected-message');
-    if (this.#messageIds.has(header.messageId)) return err('replayed-message-id');
+    // CONNECTED comes under its Quick Mode's message ID (RFC 2408 §3.1), everything else under a new one.
+    const isAwaited = this.#quickModes.get(header.messageId)?.awaitsConnected === true;
+    if (this.#messageIds.has(header.messageId) && !isAwaited) return err('replayed-message-id');
     const opened = this.#channel.open(header, message, this.#channel.initialIv(header.messageId));
     if (!opened.ok) return opened;
     const { payloads } = opened.value;

@@ -33,12 +33,17 @@ const AFTERLIFE = milliseconds(60_000);
 /** A responder whose peer does not confirm gives up by then. */
 const RESPONDER_PATIENCE = milliseconds(60_000);
 
+/** How long the initiator waits for CONNECTED where the responder has set the commit bit: nothing protects the bit, so not for ever. */
+const CONNECTED_PATIENCE = milliseconds(3000);
+
 /** What a call has led to, in the order in which it must be acted on: first the pair, then the exchange has sent its message. */
 export type QuickModeProgress =
   | { readonly kind: 'ongoing' }
   | { readonly kind: 'step'; readonly step: QuickModeStep }
   | { readonly kind: 'dropped'; readonly fault: PeerFault }
   | { readonly kind: 'failed'; readonly refusal: Refusal }
+  /** CONNECTED has come, or has been waited for long enough. */
+  | { readonly kind: 'connected' }
   | { readonly kind: 'over' };
 
 export class QuickModeExchange {
@@ -53,6 +58,8 @@ export class QuickModeExchange {
   #number = 0;
   #iv: Uint8Array | undefined;
   #endsAt: Instant;
+  /** The responder has set the commit bit: packets leave once it says CONNECTED, or then (RFC 2408 §3.1). */
+  #connectedBy: Instant = NEVER;
   #isOver = false;
 
   constructor(
@@ -107,7 +114,7 @@ export class QuickModeExchange {
     return ok(step.value);
   }
 
-  handleMessage(header: IsakmpHeader, message: Uint8Array, out: IkeOutbox): QuickModeProgress {
+  handleMessage(now: Instant, header: IsakmpHeader, message: Uint8Array, out: IkeOutbox): QuickModeProgress {
     if (this.#record.isDuplicate(message)) {
       this.#channel.countReceived(message);
       if (this.#record.sent) this.#channel.resend(this.#record.sent, out);
@@ -129,7 +136,18 @@ export class QuickModeExchange {
     }
     this.#iv = nextIv;
     this.#noteReceived(message, payloads, step.value.effect, out);
+    if (this.role === 'initiator' && header.flags.commit) this.#connectedBy = after(now, CONNECTED_PATIENCE);
     return { kind: 'step', step: step.value };
+  }
+
+  /** Our packets must not leave under the new SAs yet. */
+  get awaitsConnected(): boolean {
+    return this.#connectedBy !== NEVER;
+  }
+
+  handleConnected(): QuickModeProgress {
+    this.#connectedBy = NEVER;
+    return { kind: 'connected' };
   }
 
   handleComputed(result: ComputeResult): QuickModeProgress {
@@ -159,10 +177,11 @@ export class QuickModeExchange {
   }
 
   nextTimeout(): Instant {
-    return earliest(this.#record.nextTimeout(), this.#endsAt);
+    return earliest(this.#record.nextTimeout(), this.#endsAt, this.#connectedBy);
   }
 
   handleTimeout(now: Instant, out: IkeOutbox): QuickModeProgress {
+    if (now >= this.#connectedBy) return this.handleConnected();
     const action = this.#record.handleTimeout(now);
     if (action === 'send-again' && this.#record.sent) this.#channel.resend(this.#record.sent, out);
     if (action !== 'give-up' && now < this.#endsAt) return { kind: 'ongoing' };
@@ -221,6 +240,7 @@ export class QuickModeExchange {
       selectors,
       ownSpi,
       udp: this.#udp,
+      path: this.#channel.path,
     };
   }
 }

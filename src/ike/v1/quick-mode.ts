@@ -3,35 +3,20 @@
 // With KE the keys have perfect forward secrecy; the initiator then computes its public value first, the responder both values at once.
 
 import { drawPrivateValue } from '../../crypto/diffie-hellman.ts';
-import { ByteReader } from '../../lib/byte-reader.ts';
 import { equalInConstantTime } from '../../lib/bytes.ts';
-import { catchMalformed } from '../../lib/malformed.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
 import { Secret } from '../../lib/secret.ts';
 import { type Seconds, seconds } from '../../lib/time.ts';
-import type { IpAddress } from '../../model/address.ts';
+import type { UdpPath } from '../../model/address.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
 import type { VpnConfig } from '../../model/gateway-config.ts';
+import type { IkeRole } from '../../model/ike-event.ts';
 import type { Spi } from '../../model/ipsec-sa.ts';
-import {
-  formatSelector,
-  type SelectorPair,
-  selectorFromAddress,
-  selectorsEqual,
-} from '../../model/traffic-selector.ts';
-import { readAttributes } from '../../wire/isakmp-attributes.ts';
-import { decodeSelector, encodeSelector } from '../../wire/isakmp-identity.ts';
-import { NOTIFY_TYPE } from '../../wire/isakmp-notify.ts';
-import {
-  type DecodedPayload,
-  encodePayloadBody,
-  encodePayloadChain,
-  type Payload,
-  rawOctetsFrom,
-} from '../../wire/isakmp-payloads.ts';
-import { IPSEC_DOI, PROTOCOL_ID } from '../../wire/isakmp-sa-payload.ts';
+import type { SelectorPair } from '../../model/traffic-selector.ts';
+import { encodeSelector } from '../../wire/isakmp-identity.ts';
+import { type DecodedPayload, encodePayloadChain, type Payload, rawOctetsFrom } from '../../wire/isakmp-payloads.ts';
 import type { IkeEnvironment } from '../environment.ts';
-import { hash1, hash2, hash3, type IpsecKeys, ipsecKeys, type Nonces, type Prf } from './key-material.ts';
+import { hash2, hash3, type IpsecKeys, ipsecKeys, type Nonces, type Prf } from './key-material.ts';
 import { findPayload } from './payload-rules.ts';
 import { type Refusal, refusal } from './peer-fault.ts';
 import { type ComputeRequest, drawNonce, isPublicValueLength } from './phase1.ts';
@@ -41,12 +26,19 @@ import {
   type ChosenPhase2,
   choosePhase2,
   describeChosenPhase2,
-  lifetimeAttributes,
   offerPhase2,
-  readLifetimes,
-  spiOctets,
   type UdpEncapsulation,
 } from './phase2-proposal.ts';
+import {
+  areSelectorsEchoed,
+  describeSelectors,
+  notifiedLifetimes,
+  type OriginalAddresses,
+  originalAddresses,
+  originalAddressPayloads,
+  responderLifetime,
+  withHash1,
+} from './quick-mode-payloads.ts';
 
 /** What a step of Quick Mode may know besides its state and the message. */
 export interface QuickModeContext {
@@ -60,6 +52,7 @@ export interface QuickModeContext {
   /** The SPI that we have reserved. */
   readonly ownSpi: Spi;
   readonly udp: UdpEncapsulation;
+  readonly path: UdpPath;
 }
 
 /** What the exchange agreed on: everything that a pair of IPsec SAs is made from. Holds keys. */
@@ -72,8 +65,7 @@ export interface NegotiatedPair {
   readonly nonces: Nonces;
   readonly lifetime: Seconds;
   readonly lifetimeKilobytes?: number;
-  /** What the peer says are the addresses as it sees them: its own, then ours (RFC 3947 §5.2). */
-  readonly peerOriginalAddresses: readonly IpAddress[];
+  readonly originalAddresses?: OriginalAddresses;
 }
 
 /** Where a Quick Mode exchange stands; each state holds what is known in it. */
@@ -96,9 +88,9 @@ interface Answer {
   readonly chosen: ChosenPhase2;
   readonly nonces: Nonces;
   readonly lifetimes: { readonly seconds?: number; readonly kilobytes?: number };
-  /** The peer named what the SA shall carry, so the answer does too. */
-  readonly hasSelectors: boolean;
-  readonly peerOriginalAddresses: readonly IpAddress[];
+  /** The initiator's IDci and IDcr, which the answer repeats as they came. */
+  readonly identifications: readonly Payload[];
+  readonly originalAddresses?: OriginalAddresses;
 }
 
 /** What follows from a message or a computation; all of it or, on an error, none of it. */
@@ -128,24 +120,6 @@ export function initiateQuickMode(context: QuickModeContext): QuickModeStep {
   };
 }
 
-/** What message 1 asks the SA to carry, seen from the responder; without IDs, the traffic of the peers themselves (RFC 2409 §5.5). */
-export function requestedSelectors(
-  payloads: readonly DecodedPayload[],
-  localAddress: IpAddress,
-  remoteAddress: IpAddress,
-): Result<SelectorPair, Refusal> {
-  const identities = payloads.filter((payload) => payload.kind === 'identification');
-  const [idCi, idCr] = identities;
-  if (idCi === undefined) {
-    return ok({ local: selectorFromAddress(localAddress), remote: selectorFromAddress(remoteAddress) });
-  }
-  if (idCr === undefined || identities.length !== 2) return err(refusal('phase2-malformed'));
-  const remote = decodeSelector(idCi);
-  const local = decodeSelector(idCr);
-  if (!remote.ok || !local.ok) return err(refusal('selectors-unacceptable', 'the peer named no address range'));
-  return ok({ local: local.value, remote: remote.value });
-}
-
 /** Message 1 as responder, found authentic and matched to a VPN: answered with message 2, after a computation if there is a KE. */
 export function answerQuickMode(
   context: QuickModeContext,
@@ -160,13 +134,13 @@ export function answerQuickMode(
     return err(refusal('phase2-no-proposal-chosen', chosen.error, vpn.ipsecPolicyOrigin, vpn.origin));
   }
   const nonces = { nonceI: nonce.data.slice(), nonceR: drawNonce(environment) };
-  const hasSelectors = findPayload(payloads, 'identification') !== undefined;
+  const original = originalAddresses(payloads, 'responder');
   const answer = {
     chosen: chosen.value,
     nonces,
     lifetimes: {},
-    hasSelectors,
-    peerOriginalAddresses: originalAddresses(payloads),
+    identifications: payloads.filter(({ kind }) => kind === 'identification'),
+    ...(original ? { originalAddresses: original } : {}),
   };
   const effect = `asked for SAs that carry ${describeSelectors(context.selectors)}`;
   if (chosen.value.pfsGroup === undefined) return ok({ ...sendAnswer(context, answer, undefined, undefined), effect });
@@ -218,21 +192,6 @@ export function computedQuickMode(
   return ok(step);
 }
 
-/** `HASH(1)`, then the payloads: what Quick Mode, Informational and Transaction exchanges begin with. */
-export function withHash1(
-  prf: Prf,
-  skeyidA: Secret,
-  messageId: number,
-  payloads: readonly Payload[],
-): readonly Payload[] {
-  const { bytes } = encodePayloadChain(payloads);
-  return [{ kind: 'hash', data: hash1(prf, skeyidA, messageId, bytes) }, ...payloads];
-}
-
-export function describeSelectors(selectors: SelectorPair): string {
-  return `${formatSelector(selectors.local)} to ${formatSelector(selectors.remote)}`;
-}
-
 function sendOffer(
   context: QuickModeContext,
   privateValue: Secret | undefined,
@@ -247,6 +206,7 @@ function sendOffer(
     ...(publicValue ? [{ kind: 'key-exchange', data: publicValue } as const] : []),
     encodeSelector(selectors.local),
     encodeSelector(selectors.remote),
+    ...natOriginalAddresses(context, 'initiator'),
   ]);
   return {
     state: { role: 'initiator', step: 'expect-answer', nonceI, ...(privateValue ? { privateValue } : {}) },
@@ -262,13 +222,14 @@ function sendAnswer(
   gQmXY: Secret | undefined,
   publicValue: Uint8Array | undefined,
 ): QuickModeStep {
-  const { prf, skeyidA, messageId, selectors, ownSpi } = context;
+  const { prf, skeyidA, messageId, ownSpi } = context;
   const { chosen, nonces } = answer;
   const payloads: readonly Payload[] = [
     answerPhase2(chosen, ownSpi),
     { kind: 'nonce', data: nonces.nonceR },
     ...(publicValue ? [{ kind: 'key-exchange', data: publicValue } as const] : []),
-    ...(answer.hasSelectors ? [encodeSelector(selectors.remote), encodeSelector(selectors.local)] : []),
+    ...answer.identifications,
+    ...natOriginalAddresses(context, 'responder'),
     ...(chosen.isShortened ? [responderLifetime(chosen, ownSpi)] : []),
   ];
   const hash = hash2(prf, skeyidA, messageId, nonces.nonceI, encodePayloadChain(payloads).bytes);
@@ -301,12 +262,13 @@ function acceptAnswer(
     const explanation = `asked for ${describeSelectors(context.selectors)}, but the peer answered for something else`;
     return err(refusal('selectors-unacceptable', explanation, vpn.origin));
   }
+  const original = originalAddresses(payloads, 'initiator');
   const answer = {
     chosen: chosen.value,
     nonces: { nonceI, nonceR: nonce.data.slice() },
     lifetimes: notifiedLifetimes(payloads),
-    hasSelectors: true,
-    peerOriginalAddresses: originalAddresses(payloads),
+    identifications: [],
+    ...(original ? { originalAddresses: original } : {}),
   };
   if (privateValue === undefined || chosen.value.pfsGroup === undefined) return ok(confirm(context, answer, undefined));
   const keyExchange = findPayload(payloads, 'key-exchange');
@@ -344,7 +306,7 @@ function acceptConfirmation(
 }
 
 function derivePair(context: QuickModeContext, answer: Answer, gQmXY: Secret | undefined): NegotiatedPair {
-  const { chosen, nonces, lifetimes, peerOriginalAddresses } = answer;
+  const { chosen, nonces, lifetimes } = answer;
   const { protocol, encryption, integrity } = chosen;
   const keysFor = (spi: Spi): IpsecKeys => {
     const purpose = { protocol, spi, nonces, ...(gQmXY ? { gQmXY } : {}) };
@@ -362,45 +324,12 @@ function derivePair(context: QuickModeContext, answer: Answer, gQmXY: Secret | u
     nonces,
     lifetime,
     ...(Number.isFinite(kilobytes) ? { lifetimeKilobytes: kilobytes } : {}),
-    peerOriginalAddresses,
+    ...(answer.originalAddresses ? { originalAddresses: answer.originalAddresses } : {}),
   };
 }
 
-/** Whether the answer names what we asked for; the IDs come back in the same order (RFC 2409 §5.5). */
-function areSelectorsEchoed(payloads: readonly DecodedPayload[], asked: SelectorPair): boolean {
-  const identities = payloads.filter((payload) => payload.kind === 'identification');
-  const [idCi, idCr] = identities;
-  if (idCi === undefined || idCr === undefined || identities.length !== 2) return false;
-  const local = decodeSelector(idCi);
-  const remote = decodeSelector(idCr);
-  return (
-    local.ok && remote.ok && selectorsEqual(local.value, asked.local) && selectorsEqual(remote.value, asked.remote)
-  );
-}
-
-function originalAddresses(payloads: readonly DecodedPayload[]): readonly IpAddress[] {
-  return payloads.flatMap((payload) => (payload.kind === 'nat-original-address' ? [payload.address] : []));
-}
-
-/** RESPONDER-LIFETIME: what the responder's lifetime really is, where it is shorter than offered (RFC 2407 §4.6.3.1). */
-function responderLifetime(chosen: ChosenPhase2, ownSpi: Spi): Payload {
-  const attributes = lifetimeAttributes(chosen.lifetime, chosen.lifetimeKilobytes);
-  return {
-    kind: 'notification',
-    doi: IPSEC_DOI,
-    protocolId: PROTOCOL_ID[chosen.protocol],
-    spi: spiOctets(ownSpi),
-    notifyType: NOTIFY_TYPE['RESPONDER-LIFETIME'],
-    // Behind the four octets that a Mode Config payload has in front of its attributes lies the plain list.
-    data: encodePayloadBody({ kind: 'attributes', type: 0, identifier: 0, attributes }).subarray(4),
-  };
-}
-
-function notifiedLifetimes(payloads: readonly DecodedPayload[]): Answer['lifetimes'] {
-  for (const payload of payloads) {
-    if (payload.kind !== 'notification' || payload.notifyType !== NOTIFY_TYPE['RESPONDER-LIFETIME']) continue;
-    const attributes = catchMalformed(() => readAttributes(new ByteReader(payload.data)));
-    if (attributes.ok) return readLifetimes(attributes.value);
-  }
-  return {};
+/** Both ends MUST send them for transport mode in UDP, and SHOULD NOT for tunnel mode (RFC 3947 §5.2). */
+function natOriginalAddresses(context: QuickModeContext, ownRole: IkeRole): readonly Payload[] {
+  const { vpn, udp, path } = context;
+  return vpn.mode === 'transport' && udp !== undefined ? originalAddressPayloads(path, ownRole, udp) : [];
 }
