@@ -13,7 +13,7 @@ import {
   type IsakmpHeader,
   NO_FLAGS,
 } from '../wire/isakmp-header.ts';
-import { type DecodedPayload, decodePayloadChain, encodeMessage } from '../wire/isakmp-payloads.ts';
+import { type DecodedPayload, decodePayloadChain } from '../wire/isakmp-payloads.ts';
 import { Admission } from './admission.ts';
 import type { Coordinator } from './coordinator.ts';
 import { noCookie } from './isakmp-sas.ts';
@@ -23,6 +23,7 @@ import { gatewayAuthentication, isExpectedIdentity } from './v1/authentication.t
 import { isakmpNotification } from './v1/informational.ts';
 import { IsakmpSa } from './v1/isakmp-sa.ts';
 import type { Cookies } from './v1/key-material.ts';
+import { MessageChannel } from './v1/message-channel.ts';
 import { MessageIds } from './v1/message-ids.ts';
 import { IKE_PORT } from './v1/nat-traversal.ts';
 import { checkPayloads, type MessageRule } from './v1/payload-rules.ts';
@@ -165,20 +166,24 @@ export class Initiations {
     out: IkeOutbox,
   ): void {
     const notifyType = faultNotify(error.fault);
-    const answer = notifyType === undefined ? undefined : this.#clearNotification(header, notifyType);
-    this.admission.rememberRefusal(now, key, answer);
-    if (answer) out.transmit(path, answer);
     const gateway = gateways[0]?.name;
+    const answer =
+      notifyType === undefined ? undefined : this.#sendRefusal(gateway ?? '', path, header, notifyType, out);
+    this.admission.rememberRefusal(now, key, answer);
     const about = { phase: 1, role: 'responder', path, ...(gateway === undefined ? {} : { gateway }) } as const;
     const { fault, explanation, statements } = error;
     out.report({ kind: 'negotiation-failed', ...about, reason: fault, explanation, statements, isFinal: true });
   }
 
-  #clearNotification(header: IsakmpHeader, notifyType: number): Uint8Array {
+  /** Tells the peer in clear, since there are no keys yet; returns what was sent. */
+  #sendRefusal(gateway: string, path: UdpPath, header: IsakmpHeader, notifyType: number, out: IkeOutbox): Uint8Array {
     const cookies: Cookies = { initiatorCookie: header.initiatorCookie, responderCookie: this.#drawCookie() };
-    const messageId = new MessageIds().draw(this.#coordinator.environment.random);
-    const fields = { ...cookies, exchangeType: EXCHANGE_TYPE.informational, flags: NO_FLAGS, messageId };
-    return encodeMessage(fields, [isakmpNotification(notifyType, cookies)]);
+    const { environment } = this.#coordinator;
+    const messageId = new MessageIds().draw(environment.random);
+    const place = { exchange: 'informational', messageId, number: 0, sender: 'responder' } as const;
+    const channel = new MessageChannel(environment, gateway, cookies, path);
+    const payload = isakmpNotification(notifyType, cookies);
+    return channel.send(place, [payload], undefined, 'refused the message', out).sent.bytes;
   }
 
   /** Gateways whose configured addresses hold the sender's: with Main Mode nothing else can tell whose key to use (RFC 2409 §5.4). */

@@ -1,7 +1,7 @@
 // One ISAKMP SA: its phase 1, its lifetime, its liveness and its path (RFC 2408 §2.4; RFC 2409 §5; RFC 3947 §4).
 // Until a message is authenticated, nothing but the half-open exchange that it belongs to may change.
 
-import { toHex } from '../../lib/bytes.ts';
+import { equalBytes, toHex } from '../../lib/bytes.ts';
 import { invariant } from '../../lib/invariant.ts';
 import { randomBelow } from '../../lib/random.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
@@ -11,11 +11,17 @@ import type { ComputeResult } from '../../model/compute-job.ts';
 import type { IkeGatewayConfig } from '../../model/gateway-config.ts';
 import { formatIdentity } from '../../model/identity.ts';
 import type { IkeRole, IkeSaId, IkeSaStatus, NatSituation, SaEndReason } from '../../model/ike-event.ts';
-import { EXCHANGE_TYPE, ISAKMP_HEADER_LENGTH, type IsakmpHeader } from '../../wire/isakmp-header.ts';
+import {
+  decodeIsakmpHeader,
+  EXCHANGE_TYPE,
+  ISAKMP_HEADER_LENGTH,
+  type IsakmpHeader,
+} from '../../wire/isakmp-header.ts';
 import { type DecodedPayload, decodePayloadChain } from '../../wire/isakmp-payloads.ts';
 import type { IkeOutbox } from '../outbox.ts';
 import type { PhaseOneAuthentication } from './authentication.ts';
 import { DeadPeerDetection } from './dead-peer-detection.ts';
+import { isFragment, Reassembly } from './fragmentation.ts';
 import { deleteIsakmpPayload, liveliness } from './informational.ts';
 import { type Cookies, wipePhase1Keys } from './key-material.ts';
 import { MessageChannel } from './message-channel.ts';
@@ -57,6 +63,7 @@ export class IsakmpSa {
   readonly #owner: SaOwner;
   readonly #channel: MessageChannel;
   readonly #phase1: Phase1Exchange;
+  #reassembly: Reassembly | undefined;
   #outcome: Phase1Outcome | undefined;
   #establishedAt: Instant = NEVER;
   #softExpiresAt: Instant = NEVER;
@@ -170,6 +177,7 @@ export class IsakmpSa {
     message: Uint8Array,
     out: IkeOutbox,
   ): Result<true, PeerFault> {
+    if (isFragment(header)) return this.#handleFragment(now, path, header, message, out);
     switch (header.exchangeType) {
       case EXCHANGE_TYPE['identity-protection']:
       case EXCHANGE_TYPE.aggressive:
@@ -340,6 +348,29 @@ export class IsakmpSa {
     if (progress.kind === 'dropped') return err(progress.fault);
     this.#advance(now, progress, out);
     return ok(true);
+  }
+
+  #handleFragment(
+    now: Instant,
+    path: UdpPath,
+    fragmentHeader: IsakmpHeader,
+    fragment: Uint8Array,
+    out: IkeOutbox,
+  ): Result<true, PeerFault> {
+    if (this.gateway.fragmentSize === undefined) return err('unexpected-payloads');
+    this.#reassembly ??= new Reassembly();
+    const result = this.#reassembly.handleFragment(now, fragmentHeader, fragment);
+    if (result.kind === 'refused') return err(result.fault);
+    if (result.kind === 'incomplete') return ok(true);
+    const { message } = result;
+    const header = decodeIsakmpHeader(message);
+    // A message in pieces is for this SA, and is not itself a piece.
+    const isOurs =
+      header.ok &&
+      !isFragment(header.value) &&
+      equalBytes(header.value.initiatorCookie, this.cookies.initiatorCookie) &&
+      equalBytes(header.value.responderCookie, this.cookies.responderCookie);
+    return isOurs ? this.handleMessage(now, path, header.value, message, out) : err('malformed');
   }
 
   #handleClearNotice(

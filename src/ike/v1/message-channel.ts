@@ -1,11 +1,13 @@
 // How the messages of one ISAKMP SA are encrypted, sent, opened and reported (RFC 2408 §3.1; RFC 2409 Appendix B).
 
 import { concat, toHex } from '../../lib/bytes.ts';
+import { invariant } from '../../lib/invariant.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
 import type { UdpPath } from '../../model/address.ts';
 import { ENCRYPTION } from '../../model/algorithms.ts';
 import type { ExchangeName, IkeMessageEvent, IkeRole } from '../../model/ike-event.ts';
 import {
+  decodeIsakmpHeader,
   EXCHANGE_TYPE,
   encodeIsakmpHeader,
   IKEV1_VERSION,
@@ -22,6 +24,7 @@ import {
 } from '../../wire/isakmp-payloads.ts';
 import type { IkeEnvironment } from '../environment.ts';
 import type { IkeOutbox } from '../outbox.ts';
+import { splitMessage } from './fragmentation.ts';
 import { type Cookies, nextIv, phase2Iv } from './key-material.ts';
 import type { PeerFault } from './peer-fault.ts';
 import type { Phase1Protection } from './phase1.ts';
@@ -65,6 +68,9 @@ export class MessageChannel {
   protection: Phase1Protection | undefined;
   /** The last block of phase 1, from which later exchanges derive their IVs (RFC 2409 Appendix B). */
   lastPhase1Block: Uint8Array | undefined;
+  /** Octets of the largest datagram to send; absent where the peer does not collect fragments. */
+  fragmentSize: number | undefined;
+  #fragmentId = 0;
   inputOctets = 0;
   inputPackets = 0;
   outputOctets = 0;
@@ -159,7 +165,7 @@ export class MessageChannel {
   }
 
   #encrypt(plaintext: Uint8Array, iv: Uint8Array): Uint8Array {
-    if (this.protection === undefined) throw new Error('invariant broken: keys before encryption');
+    invariant(this.protection !== undefined, 'keys come before encryption');
     const { cipher, keys } = this.protection;
     const { blockLength } = ENCRYPTION[cipher];
     // RFC 2409 Appendix B: zeros up to the next whole block.
@@ -171,7 +177,15 @@ export class MessageChannel {
   #transmit(sent: SentMessage, out: IkeOutbox): void {
     this.outputPackets++;
     this.outputOctets += sent.bytes.length;
-    out.transmit(this.path, sent.bytes);
+    for (const piece of this.#pieces(sent.bytes)) out.transmit(this.path, piece);
+  }
+
+  #pieces(message: Uint8Array): readonly Uint8Array[] {
+    if (this.fragmentSize === undefined || message.length <= this.fragmentSize) return [message];
+    const header = decodeIsakmpHeader(message);
+    invariant(header.ok, 'our own header can be read');
+    this.#fragmentId = (this.#fragmentId % 0xffff) + 1;
+    return splitMessage(header.value, message, this.#fragmentId, this.fragmentSize);
   }
 
   #event(

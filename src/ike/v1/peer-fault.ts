@@ -32,6 +32,7 @@ export const PEER_FAULTS = {
   'too-many-exchanges': { blame: 'peer' },
   'xauth-failed': { notify: 24, blame: 'peer' },
   'fragments-limit': { blame: 'anyone' },
+  'nothing-to-offer': { blame: 'anyone' },
   'timed-out': { blame: 'anyone' },
   'refused-by-peer': { blame: 'peer' },
 } as const satisfies Record<string, FaultHandling>;

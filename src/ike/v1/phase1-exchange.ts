@@ -201,7 +201,10 @@ export class Phase1Exchange {
   #apply(now: Instant, step: Phase1Step<Phase1State>, out: IkeOutbox): Phase1Progress {
     const { channel, role } = this.#setup;
     this.#state = step.state;
-    if (step.agreement) this.#agreement = step.agreement;
+    if (step.agreement) {
+      this.#agreement = step.agreement;
+      channel.fragmentSize = step.agreement.extensions.fragmentation ? this.#setup.gateway.fragmentSize : undefined;
+    }
     if (step.nat) this.#nat = step.nat;
     if (step.nat && role === 'initiator' && isNatOnPath(step.nat) && channel.path.local.port !== NAT_TRAVERSAL_PORT) {
       channel.path = movedPath(channel.path);

@@ -48,7 +48,7 @@ export type UdpEncapsulation = NatTraversalVersion | undefined;
 /** The SA payload with everything that the VPN's policy allows, in its order; `ownSpi` is in every proposal. */
 export function offerPhase2(vpn: VpnConfig, ownSpi: Spi, udp: UdpEncapsulation): SaPayload {
   const proposals: Proposal[] = [];
-  for (const config of usableProposals(vpn)) {
+  for (const config of usableProposals(vpn, udp)) {
     const protocolId = PROTOCOL_ID[config.protocol];
     const last = proposals.at(-1);
     // Neighbours with one protocol are alternatives inside one proposal: that is what peers read best.
@@ -65,10 +65,20 @@ export function offerPhase2(vpn: VpnConfig, ownSpi: Spi, udp: UdpEncapsulation):
   return saPayload(...proposals);
 }
 
+/** AH covers the addresses that a NAT changes (RFC 4302 §3.1.1), and RFC 3948 encapsulates only ESP: why nothing is left to offer. */
+export function explainNoUsableProposal(vpn: VpnConfig, udp: UdpEncapsulation): string | undefined {
+  if (usableProposals(vpn, udp).length > 0) return undefined;
+  return udp === undefined
+    ? `vpn ${vpn.name} has no proposal that IKEv1 can name`
+    : `vpn ${vpn.name} uses AH, which authenticates the addresses that the NAT on the path changes: use ESP`;
+}
+
 /** The responder's choice; the error says both sides' offers. */
 export function choosePhase2(vpn: VpnConfig, offer: SaPayload, udp: UdpEncapsulation): Result<ChosenPhase2, string> {
   const offered = readOffer(offer);
-  for (const config of usableProposals(vpn)) {
+  const unusable = explainNoUsableProposal(vpn, udp);
+  if (unusable !== undefined) return err(unusable);
+  for (const config of usableProposals(vpn, udp)) {
     for (const { proposal, transform } of offered) {
       const chosen = match(vpn, config, proposal, transform, udp);
       if (chosen) return ok(chosen);
@@ -86,7 +96,7 @@ export function acceptPhase2(vpn: VpnConfig, answer: SaPayload, udp: UdpEncapsul
   if (only === undefined || answered.length !== 1 || answer.proposals.length !== 1) {
     return err(`the peer answered with ${answered.length} transforms`);
   }
-  for (const config of usableProposals(vpn)) {
+  for (const config of usableProposals(vpn, udp)) {
     const chosen = match(vpn, config, only.proposal, only.transform, udp);
     if (chosen) return ok(chosen);
   }
@@ -157,8 +167,10 @@ function readOffer(payload: SaPayload): readonly Offered[] {
     .flatMap((proposal) => proposal.transforms.map((transform) => ({ proposal, transform })));
 }
 
-function usableProposals(vpn: VpnConfig): readonly IpsecProposalConfig[] {
-  return vpn.proposals.filter((config) => transformId(config) !== undefined);
+function usableProposals(vpn: VpnConfig, udp: UdpEncapsulation): readonly IpsecProposalConfig[] {
+  return vpn.proposals.filter(
+    (config) => transformId(config) !== undefined && (udp === undefined || config.protocol !== 'ah'),
+  );
 }
 
 function transformId(config: IpsecProposalConfig): number | undefined {

@@ -24,7 +24,7 @@ import { MessageIds } from './message-ids.ts';
 import { checkPayloads, findPayload, INFORMATIONAL, type MessageRule, QUICK_MODE } from './payload-rules.ts';
 import { faultNotify, type PeerFault, type Refusal, refusal } from './peer-fault.ts';
 import { otherRole } from './phase1.ts';
-import { readSpi } from './phase2-proposal.ts';
+import { explainNoUsableProposal, readSpi } from './phase2-proposal.ts';
 import { QuickModeExchange, type QuickModeProgress } from './quick-mode-exchange.ts';
 import { requestedSelectors, withHash1 } from './quick-mode-payloads.ts';
 import type { QuickModeSubject, SaOwner } from './sa-owner.ts';
@@ -52,9 +52,21 @@ export class ProtectedExchanges {
     return count;
   }
 
-  /** Starts a Quick Mode; `false` if there are too many. */
+  /** Starts a Quick Mode; `false` if there are too many, or nothing can be offered, which is reported. */
   startQuickMode(now: Instant, subject: QuickModeSubject, out: IkeOutbox): boolean {
     if (this.#quickModes.isFull) return false;
+    const unusable = explainNoUsableProposal(subject.vpn, this.#sa.udpEncapsulation);
+    if (unusable !== undefined) {
+      const { ipsecPolicyOrigin, origin } = subject.vpn;
+      this.#refuse(
+        'initiator',
+        subject,
+        refusal('nothing-to-offer', unusable, ipsecPolicyOrigin, origin),
+        undefined,
+        out,
+      );
+      return false;
+    }
     const messageId = this.#messageIds.draw(this.#owner.environment.random);
     const exchange = this.#newQuickMode(now, 'initiator', messageId, subject);
     this.#quickModes.set(messageId, exchange);

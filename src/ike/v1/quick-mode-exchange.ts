@@ -1,5 +1,6 @@
 // Carries one Quick Mode over the network: order, IVs, duplicates, retransmission and failure (RFC 2409 §5.5; RFC 2408 §5.1).
 
+import { invariant } from '../../lib/invariant.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
 import { after, earliest, type Instant, milliseconds, NEVER } from '../../lib/time.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
@@ -227,7 +228,7 @@ export class QuickModeExchange {
 
   #context(): QuickModeContext {
     const { protection } = this.#channel;
-    if (protection === undefined) throw new Error('invariant broken: quick mode needs an ISAKMP SA');
+    invariant(protection !== undefined, 'quick mode runs under an ISAKMP SA');
     const { skeyidD, skeyidA } = protection.keys;
     const { vpn, selectors, ownSpi } = this.subject;
     return {

@@ -168,6 +168,27 @@ test('RFC 3947 §5.2: transport mode through a NAT says the original addresses, 
   assert.deepEqual(added.sa.selectors, { local: selectorFromAddress(server), remote: selectorFromAddress(outside) });
 });
 
+test('AH through a NAT is refused on both sides, saying why', () => {
+  const nat = { initiatorSeenAs: '203.0.113.9' };
+  const gateway = { acceptsAnyIdentity: true };
+  const responder = { gateway: { acceptsAnyIdentity: true, remoteAddresses: [address('203.0.113.9')] } };
+  const ours = new TestPair({ both: { gateway, vpn: { proposals: [AH] } }, responder, nat });
+  ours.initiator.initiate();
+  ours.run();
+  assert.match(
+    ours.initiator.ofKind('negotiation-failed')[0]?.explanation ?? '',
+    /AH, which authenticates the addresses/,
+  );
+  assert.equal(ours.initiator.ofKind('message').filter(({ exchange }) => exchange === 'quick').length, 0);
+  const theirs = new TestPair({ both: { gateway }, responder: { ...responder, vpn: { proposals: [AH] } }, nat });
+  theirs.initiator.initiate();
+  theirs.run();
+  assert.match(
+    theirs.responder.ofKind('negotiation-failed')[0]?.explanation ?? '',
+    /AH, which authenticates the addresses/,
+  );
+});
+
 test('RFC 2408 §3.1: with the commit bit set, nothing leaves under the new SA before CONNECTED, or a short wait', () => {
   const lab = new TestPair();
   lab.initiator.initiate();

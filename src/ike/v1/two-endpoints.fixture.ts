@@ -105,6 +105,8 @@ export class TestSide {
 export class TestPair {
   now: Instant = instant(1_000_000);
   readonly flights: Flight[] = [];
+  /** Everything that has arrived. */
+  readonly delivered: Flight[] = [];
   initiator: TestSide;
   responder: TestSide;
   readonly #options: PairOptions;
@@ -176,6 +178,7 @@ export class TestPair {
   }
 
   deliver(flight: Flight, bytes: Uint8Array = flight.bytes): void {
+    this.delivered.push(flight);
     const target = this.side(flight.from === 'initiator' ? 'responder' : 'initiator');
     target.endpoint.handleMessage(this.now, this.#translate(flight), bytes, target.out);
     this.settle();
