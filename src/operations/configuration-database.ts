@@ -195,7 +195,11 @@ export class ConfigurationDatabase {
       if (!archived.ok) return archived;
     }
     const replaced = this.#storage.replace(ACTIVE_FILE, text);
-    if (!replaced.ok) return replaced;
+    if (!replaced.ok) {
+      // The fault may have come after the name led to the new text: then that is what counts after a restart, and so it does now.
+      const there = this.#storage.read(ACTIVE_FILE);
+      if (!there.ok || there.value !== text) return replaced;
+    }
     this.#active = { record: { ...request, sequence }, text, tree: { root: tree.root.clone() } };
     this.#removeOldArchives();
     return ok(undefined);
