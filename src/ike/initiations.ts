@@ -6,13 +6,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import type { Instant } from '../lib/time.ts';
 import type { UdpPath } from '../model/address.ts';
 import type { IkeGatewayConfig } from '../model/gateway-config.ts';
-import {
-  COOKIE_LENGTH,
-  EXCHANGE_TYPE,
-  ISAKMP_HEADER_LENGTH,
-  type IsakmpHeader,
-  NO_FLAGS,
-} from '../wire/isakmp-header.ts';
+import { COOKIE_LENGTH, EXCHANGE_TYPE, ISAKMP_HEADER_LENGTH, type IsakmpHeader } from '../wire/isakmp-header.ts';
 import { type DecodedPayload, decodePayloadChain } from '../wire/isakmp-payloads.ts';
 import { Admission } from './admission.ts';
 import type { Coordinator } from './coordinator.ts';
