@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { concat } from '../../src/lib/bytes.ts';
-import { type Side, type TwoGateways, twoGateways } from '../scenarios/two-gateways.ts';
+import { type BenchOptions, type Side, type TwoGateways, twoGateways } from '../scenarios/two-gateways.ts';
 import type { FuzzTarget } from './fuzzer.ts';
 import { established, FLAG, flagsOf, frame, frames, pathTo, recordNegotiation, sideFor } from './gateway-frames.ts';
+import { TRANSPARENT } from './transparent-crypto.ts';
 
 const DATAGRAMS_MAX = 12;
 const OPERATIONS_MAX = 60;
@@ -40,21 +41,25 @@ export const UNDER_FIRE_TARGET: FuzzTarget = {
   },
 };
 
+/** What to start from: see `operate` for what each octet does. */
+const SCRIPTS: readonly Uint8Array[] = [
+  // Initiate, then let all arrive.
+  Uint8Array.of(7, ...new Array<number>(12).fill(0)),
+  // Lose a message and let time bring it back, double the next, change another.
+  Uint8Array.of(7, 1, 5, 60, 0, 2, 0, 3, 40, 0x80, 0, 0, 4, 30, 5, 90, 0, 0, 0, 0),
+  // Both start at once; then clear, and start again.
+  Uint8Array.of(7, 8, 0, 0, 9, 0, 0, 0, 0, 0, 10, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11, 6, 30, 0, 0),
+];
+
 /** A negotiation whose messages are lost, doubled, reordered and changed, while operators type and time passes: nothing may throw or spin. */
 export const INTERFERENCE_TARGET: FuzzTarget = {
   name: 'gateway-interference',
   shortRuns: 200,
-  seeds: () => [
-    // Initiate, then let all arrive.
-    Uint8Array.of(7, ...new Array<number>(12).fill(0)),
-    // Lose a message and let time bring it back, double the next, change another.
-    Uint8Array.of(7, 1, 5, 60, 0, 2, 0, 3, 40, 0x80, 0, 0, 4, 30, 5, 90, 0, 0, 0, 0),
-    // Both start at once; then clear, and start again.
-    Uint8Array.of(7, 8, 0, 0, 9, 0, 0, 0, 0, 0, 10, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11, 6, 30, 0, 0),
-  ],
+  seeds: () =>
+    [0, 1, 2, 3, 5, 8, 17, 19].flatMap((options) => SCRIPTS.map((script) => concat(Uint8Array.of(options), script))),
   run: (input) => {
-    const lab = twoGateways();
     const operations = new Operations(input);
+    const lab = twoGateways(benchOptions(operations.next()));
     for (let count = 0; count < OPERATIONS_MAX && !operations.isOver; count++) operate(lab, operations);
     lab.settle();
     lab.advance('120s');
@@ -88,6 +93,17 @@ class Operations {
     this.#offset += length;
     return this.#octets.slice(start, start + length);
   }
+}
+
+/** An input's first octet says how the two gateways are configured, and whether what is changed on the way is believed. */
+function benchOptions(flags: number): BenchOptions {
+  return {
+    ...(flags & 1 ? { crypto: TRANSPARENT } : {}),
+    mode: flags & 2 ? 'aggressive' : 'main',
+    establishMain: flags & 4 ? 'immediately' : 'on-traffic',
+    isBranchBehindNat: (flags & 8) !== 0,
+    selectorCount: flags & 16 ? 3 : 1,
+  };
 }
 
 function operate(lab: TwoGateways, operations: Operations): void {

@@ -3,8 +3,6 @@
 
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { nodeCrypto } from '../../src/crypto/node-provider.ts';
-import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import { concat } from '../../src/lib/bytes.ts';
 import { HASH } from '../../src/model/algorithms.ts';
 import {
@@ -20,6 +18,7 @@ import type { InFlight } from '../scenarios/two-gateways.ts';
 import type { FuzzTarget } from './fuzzer.ts';
 import { established, FLAG, flagsOf, frame, frames, pathTo, recordNegotiation, sideFor } from './gateway-frames.ts';
 import { anyPayloads } from './payload-arbitraries.ts';
+import { TRANSPARENT } from './transparent-crypto.ts';
 
 const SEED = 20_240_402;
 const DATAGRAMS_MAX = 8;
@@ -27,13 +26,6 @@ const DATAGRAMS_MAX = 8;
 const PAIRS_MAX = DATAGRAMS_MAX + 2;
 const MARKER_LENGTH = 4;
 
-/** Ciphers that do nothing, and keyed hashes that are all zero. */
-const TRANSPARENT: CryptoProvider = {
-  hash: nodeCrypto.hash,
-  hmac: (algorithm) => new Uint8Array(HASH[algorithm].digestLength),
-  encryptCbc: (_algorithm, _key, _iv, plaintext) => plaintext.slice(),
-  decryptCbc: (_algorithm, _key, _iv, ciphertext) => ciphertext.slice(),
-};
 const OPTIONS = { crypto: TRANSPARENT };
 const RIGHT_HASH: Payload = { kind: 'hash', data: new Uint8Array(HASH['sha-256'].digestLength) };
 
