@@ -54,6 +54,11 @@ abstract class SecurityAssociation {
   }
 }
 
+/** UDP carries ESP only (RFC 3948 §1): AH goes as it is, even between peers that believe in a NAT. */
+function udpPathOf(sa: IpsecSa): UdpPath | undefined {
+  return sa.protocol === 'esp' ? sa.udp : undefined;
+}
+
 /** Octets of AH with an ICV field of this many octets: a multiple of four in IPv4, of eight in IPv6 (RFC 4302 §2.6). */
 function ahLength(family: AddressFamily, icvFieldLength: number): number {
   const unit = family === 4 ? 4 : 8;
@@ -74,7 +79,7 @@ export class OutboundSa extends SecurityAssociation {
 
   constructor(now: Instant, sa: IpsecSa, transform: Transform, pathMtu = PATH_MTU_DEFAULT) {
     super(now, sa, transform);
-    this.udp = sa.udp;
+    this.udp = udpPathOf(sa);
     this.#sequenceLimit = sa.extendedSequenceNumbers ? EXTENDED_SEQUENCE_LIMIT : SEQUENCE_LIMIT;
     this.outer = new OuterHeader(sa.localAddress, sa.remoteAddress, sa.protocol);
     this.pathMtu = pathMtu;
@@ -140,7 +145,7 @@ export class InboundSa extends SecurityAssociation {
 
   constructor(now: Instant, sa: IpsecSa, transform: Transform) {
     super(now, sa, transform);
-    this.udp = sa.udp;
+    this.udp = udpPathOf(sa);
     this.isVerifying = transform.icvLength > 0;
     // RFC 4303 §3.4.3: without integrity a forged number would move the window, so there is no anti-replay then.
     this.window = new ReplayWindow(this.isVerifying ? sa.replayWindow : 0);

@@ -92,6 +92,14 @@ for (const mode of ['tunnel', 'transport'] as const)
     assert.equal(bundle.east.counters().drops['wrong-encapsulation'], 1);
   });
 
+test('RFC 3948 §1: AH goes without UDP, whatever path its SA names', () => {
+  const planes = new TwoPlanes(saPair('null', 'hmac-sha-256-128', { protocol: 'ah', isUdp: true }));
+  planes.send(innerPacket());
+  assert.deepEqual([planes.fromWest.udp.length, planes.fromWest.ip.length], [0, 1]);
+  planes.receiveAll();
+  assert.deepEqual(planes.takeDelivered(), [innerPacket()]);
+});
+
 test('a bundle whose AH is missing is refused, and nothing leaves', () => {
   const { outbound } = saPair('aes-128-gcm', 'none', { wrappedInAh: spi(0x5000) });
   const plane = newPlane();
