@@ -1,30 +1,25 @@
-// Decides what is negotiated, and with whom: keeps tunnels supplied with pairs of IPsec SAs, and gateways with ISAKMP SAs.
-// Make before break: a pair or ISAKMP SA is retired only when its successor is in use (RFC 2409 §5.5 leaves the order open).
+// Decides with whom to talk: keeps gateways supplied with ISAKMP SAs, for the tunnels that need them (RFC 2408 §2.4).
 
-import { err, ok, type Result } from '../lib/result.ts';
+import type { Result } from '../lib/result.ts';
 import { after, type Instant, milliseconds } from '../lib/time.ts';
 import type { UdpPath } from '../model/address.ts';
 import type { GatewayConfig } from '../model/gateway-config.ts';
 import type { IkeRole, SaEndReason } from '../model/ike-event.ts';
-import type { IpsecProtocol, PolicyId, Spi } from '../model/ipsec-sa.ts';
-import { type SelectorPair, selectorsEqual } from '../model/traffic-selector.ts';
+import type { IpsecProtocol, Spi } from '../model/ipsec-sa.ts';
+import type { SelectorPair } from '../model/traffic-selector.ts';
 import type { IkeEnvironment } from './environment.ts';
-import { IpsecPair, type PairTimeouts } from './ipsec-pair.ts';
-import { IpsecPairs } from './ipsec-pairs.ts';
+import type { IpsecPair } from './ipsec-pair.ts';
+import { IpsecTunnels, RETIRE_AFTER } from './ipsec-tunnels.ts';
 import { IsakmpSas } from './isakmp-sas.ts';
 import type { IkeOutbox } from './outbox.ts';
 import type { Peer } from './peer.ts';
 import type { Tunnel, TunnelOwner } from './tunnel.ts';
-import { deleteIpsecPayload } from './v1/informational.ts';
 import type { IsakmpSa } from './v1/isakmp-sa.ts';
-import { type Refusal, refusal } from './v1/peer-fault.ts';
+import type { Refusal } from './v1/peer-fault.ts';
 import type { NegotiatedPair } from './v1/quick-mode.ts';
-import { describeSelectors } from './v1/quick-mode-payloads.ts';
 import type { QuickModeSubject, SaOwner } from './v1/sa-owner.ts';
 
-/** After a rekey: when its initiator deletes the old SA, and when the responder does if the initiator has not. */
-const RETIRE_AFTER: Readonly<Record<IkeRole, number>> = { initiator: 5000, responder: 60_000 };
-/** Before a tunnel that the peer has deleted is brought up again. */
+/** Before tunnels to a peer that has restarted are brought up again: it may be about to do so itself. */
 const REVIVE_AFTER = milliseconds(1000);
 
 /** What the coordinator needs of the endpoint. */
@@ -39,19 +34,25 @@ export interface CoordinatorServices {
   handleVerified(sa: IsakmpSa): void;
 }
 
-export class Coordinator implements SaOwner, TunnelOwner, PairTimeouts {
+export class Coordinator implements SaOwner, TunnelOwner {
   readonly environment: IkeEnvironment;
   readonly sas = new IsakmpSas();
-  readonly pairs: IpsecPairs;
-  readonly #services: CoordinatorServices;
+  readonly tunnels: IpsecTunnels;
   readonly peers = new Map<string, Peer>();
-  readonly tunnels = new Map<PolicyId, Tunnel>();
   config: GatewayConfig = { gateways: [], vpns: [], tunnelInterfaces: [], routes: [] };
+  readonly #services: CoordinatorServices;
 
   constructor(services: CoordinatorServices) {
     this.environment = services.environment;
     this.#services = services;
-    this.pairs = new IpsecPairs(services.environment.random);
+    this.tunnels = new IpsecTunnels({
+      environment: services.environment,
+      currentSa: (gateway) => this.peers.get(gateway)?.current,
+      establishedSas: (gateway) => this.peers.get(gateway)?.established ?? [],
+      negotiate: (now, tunnel, out) => this.negotiate(now, tunnel, out),
+      touch: (item) => services.touch(item),
+      forget: (item) => services.forget(item),
+    });
   }
 
   /** Starts what the tunnel needs next: Quick Mode under a standing ISAKMP SA, or phase 1 first. */
@@ -60,7 +61,7 @@ export class Coordinator implements SaOwner, TunnelOwner, PairTimeouts {
     if (peer === undefined || tunnel.activity !== 'idle') return;
     const sa = peer.current;
     if (sa) {
-      this.#startQuickMode(now, sa, tunnel, out);
+      this.tunnels.startQuickMode(now, sa, tunnel, out);
       return;
     }
     tunnel.activity = 'waiting';
@@ -71,27 +72,7 @@ export class Coordinator implements SaOwner, TunnelOwner, PairTimeouts {
   connect(now: Instant, peer: Peer, out: IkeOutbox): void {
     if (peer.initiating) return;
     peer.initiating = this.#services.connect(now, peer, out);
-    if (peer.initiating === undefined) this.#failWaiting(now, peer);
-  }
-
-  /** Ends a pair, telling the peer if that makes sense. */
-  endPair(now: Instant, pair: IpsecPair, reason: SaEndReason, tellPeer: boolean, out: IkeOutbox): void {
-    const sa = this.peers.get(pair.gateway)?.current;
-    if (tellPeer) {
-      const payload = deleteIpsecPayload(pair.chosen.protocol, [pair.inboundSpi]);
-      sa?.exchanges.sendInformational([payload], 'deleted an IPsec SA', out);
-    }
-    if (sa) sa.ipsecSasDeleted++;
-    const hasOther = this.pairs.live(pair.policy).some((other) => other !== pair);
-    pair.end(now, hasOther, reason, out);
-    this.#services.touch(pair);
-    if (!hasOther) {
-      this.pairs.delete(pair);
-      this.#services.forget(pair);
-      return;
-    }
-    // The rest of the pairs may include one that was to be retired in favour of this one.
-    this.#useBest(pair.policy, out);
+    if (peer.initiating === undefined) this.tunnels.failWaiting(now, peer.gateway.name);
   }
 
   /** Ends an ISAKMP SA; what waits for it fails or waits for the next one. */
@@ -108,7 +89,8 @@ export class Coordinator implements SaOwner, TunnelOwner, PairTimeouts {
 
   isFirstContact(sa: IsakmpSa): boolean {
     const { name } = sa.gateway;
-    return (this.peers.get(name)?.established.length ?? 0) === 0 && this.pairs.ofGateway(name).length === 0;
+    const hasNoSa = (this.peers.get(name)?.established.length ?? 0) === 0;
+    return hasNoSa && this.tunnels.pairs.ofGateway(name).length === 0;
   }
 
   handleIsakmpEstablished(now: Instant, sa: IsakmpSa, out: IkeOutbox): void {
@@ -127,11 +109,7 @@ export class Coordinator implements SaOwner, TunnelOwner, PairTimeouts {
       other.retire(after(now, milliseconds(RETIRE_AFTER[sa.role])));
       this.#services.touch(other);
     }
-    for (const tunnel of this.tunnels.values()) {
-      if (tunnel.vpn.gateway !== peer.gateway.name || tunnel.activity !== 'waiting') continue;
-      tunnel.activity = 'idle';
-      this.negotiate(now, tunnel, out);
-    }
+    this.tunnels.resumeWaiting(now, peer.gateway.name, out);
   }
 
   handleIsakmpFailed(now: Instant, sa: IsakmpSa, out: IkeOutbox): void {
@@ -141,21 +119,18 @@ export class Coordinator implements SaOwner, TunnelOwner, PairTimeouts {
     this.endIsakmp(now, sa, 'failed', false, out);
     if (!wasOurs) return;
     peer.tryNextAddress();
-    this.#failWaiting(now, peer);
+    this.tunnels.failWaiting(now, peer.gateway.name);
   }
 
   handleIsakmpSoftExpiry(now: Instant, sa: IsakmpSa, out: IkeOutbox): void {
     const peer = this.peers.get(sa.gateway.name);
-    if (peer === undefined || peer.current !== sa || !this.#isNeeded(peer)) return;
+    if (peer === undefined || peer.current !== sa || !this.tunnels.needsGateway(peer.gateway.name)) return;
     this.connect(now, peer, out);
   }
 
   handleIsakmpOver(now: Instant, sa: IsakmpSa, reason: SaEndReason, out: IkeOutbox): void {
     this.endIsakmp(now, sa, reason, true, out);
-    const peer = this.peers.get(sa.gateway.name);
-    // Without an ISAKMP SA nobody would notice that the peer is dead.
-    const isWatched = peer?.gateway.deadPeerDetection !== undefined;
-    if (peer && peer.current === undefined && isWatched && this.#isNeeded(peer)) this.connect(now, peer, out);
+    this.#keepWatching(now, sa.gateway.name, out);
   }
 
   acceptQuickMode(
@@ -165,21 +140,7 @@ export class Coordinator implements SaOwner, TunnelOwner, PairTimeouts {
     peerSpi: Spi | undefined,
     out: IkeOutbox,
   ): Result<QuickModeSubject, Refusal> {
-    const candidates = [...this.tunnels.values()].filter(({ vpn }) => vpn.gateway === sa.gateway.name);
-    const tunnel = candidates.find(({ selectors: own }) => {
-      return selectorsEqual(own.local, selectors.local) && selectorsEqual(own.remote, selectors.remote);
-    });
-    if (tunnel === undefined) {
-      const configured = candidates.map((candidate) => `${describeSelectors(candidate.selectors)}`).join('; ');
-      const explanation = `the peer asked for SAs that carry ${describeSelectors(selectors)} (local to remote, seen from here); configured: ${configured || 'no vpn for this gateway'}`;
-      const origins = candidates.map(({ selector }) => selector.origin);
-      return err(
-        refusal('selectors-unacceptable', explanation, ...(origins.length > 0 ? origins : [sa.gateway.origin])),
-      );
-    }
-    // If both sides have asked at the same time, the smaller SPI's request is the one that goes on; both sides see the same two.
-    this.#yieldOwn(now, tunnel, (ownSpi) => peerSpi !== undefined && peerSpi < ownSpi, out);
-    return ok(this.#subject(sa, tunnel, out));
+    return this.tunnels.accept(now, sa, selectors, peerSpi, out);
   }
 
   handlePairNegotiated(
@@ -190,56 +151,19 @@ export class Coordinator implements SaOwner, TunnelOwner, PairTimeouts {
     negotiated: NegotiatedPair,
     out: IkeOutbox,
   ): void {
-    const { vpn, policy } = subject;
-    const setup = {
-      vpn,
-      policy,
-      trafficSelector: this.tunnels.get(policy)?.selector.name,
-      role,
-      path: sa.path,
-      isUdpEncapsulated: sa.udpEncapsulation !== undefined,
-      isRekey: this.pairs.live(policy).length > 0,
-    };
-    const pair = new IpsecPair(now, setup, negotiated, this.environment.random, this);
-    this.pairs.add(pair);
-    pair.install(negotiated, out);
+    this.tunnels.handleNegotiated(now, sa, role, subject, negotiated, out);
   }
 
   handlePairConfirmed(now: Instant, sa: IsakmpSa, subject: QuickModeSubject, out: IkeOutbox): void {
-    const pair = this.pairs.findInbound(subject.ownSpi);
-    const tunnel = this.tunnels.get(subject.policy);
-    if (pair === undefined || pair.state !== 'offered') return;
-    pair.confirm(now);
-    sa.ipsecSasCreated++;
-    const { inboundSpi, outboundSpi, selectors } = pair;
-    const { role, isRekey, policy, vpn } = pair.setup;
-    const about = { gateway: vpn.gateway, vpn: vpn.name, policy, role, inboundSpi, outboundSpi, selectors, isRekey };
-    out.report({ kind: 'ipsec-sa-established', ...about });
-    if (tunnel) {
-      if (role === 'responder') this.#yieldOwn(now, tunnel, () => true, out);
-      if (role === 'initiator' || tunnel.activity === 'idle') tunnel.handleSuccess();
-      this.#services.touch(tunnel);
-    }
-    const retireAt = after(now, milliseconds(RETIRE_AFTER[role]));
-    this.#useBest(policy, out, retireAt);
+    this.tunnels.handleConfirmed(now, sa, subject, out);
   }
 
   handleQuickModeFailed(now: Instant, sa: IsakmpSa, role: IkeRole, subject: QuickModeSubject, out: IkeOutbox): void {
-    this.#dropOffered(now, subject, out);
-    if (role === 'responder') return;
-    const tunnel = this.tunnels.get(subject.policy);
-    if (tunnel) this.#failTunnel(now, tunnel);
-    this.#services.touch(sa);
+    this.tunnels.handleFailed(now, sa, role, subject, out);
   }
 
   handleQuickModeYielded(now: Instant, subject: QuickModeSubject, out: IkeOutbox): void {
-    this.#dropOffered(now, subject, out);
-    const tunnel = this.tunnels.get(subject.policy);
-    if (tunnel === undefined) return;
-    tunnel.activity = 'idle';
-    // If the peer's own attempt comes to nothing, ours is made again.
-    if (tunnel.isImmediate || this.pairs.live(tunnel.policy).length > 0) tunnel.schedule(after(now, YIELD_PATIENCE));
-    this.#services.touch(tunnel);
+    this.tunnels.handleYielded(now, subject, out);
   }
 
   handlePeerDeletedIpsec(
@@ -249,12 +173,7 @@ export class Coordinator implements SaOwner, TunnelOwner, PairTimeouts {
     peerSpis: readonly Spi[],
     out: IkeOutbox,
   ): void {
-    for (const spi of peerSpis) {
-      const pair = this.pairs.findOutbound(sa.gateway.name, spi);
-      if (pair === undefined || pair.chosen.protocol !== protocol) continue;
-      this.endPair(now, pair, 'peer-deleted', false, out);
-      this.revive(pair.policy, after(now, REVIVE_AFTER));
-    }
+    this.tunnels.handlePeerDeleted(now, sa, protocol, peerSpis, out);
   }
 
   handlePeerDeletedIsakmp(now: Instant, sa: IsakmpSa, cookies: readonly Uint8Array[], out: IkeOutbox): void {
@@ -264,76 +183,45 @@ export class Coordinator implements SaOwner, TunnelOwner, PairTimeouts {
       if (found === undefined || found.gateway.name !== sa.gateway.name || !found.isEstablished) continue;
       this.endIsakmp(now, found, 'peer-deleted', false, out);
     }
+    if (this.tunnels.pairs.ofGateway(sa.gateway.name).length > 0) this.#keepWatching(now, sa.gateway.name, out);
   }
 
   /** The peer has restarted: what was before this SA began is gone over there (RFC 2407 §4.6.3.3). */
   handleInitialContact(now: Instant, sa: IsakmpSa, out: IkeOutbox): void {
-    const peer = this.peers.get(sa.gateway.name);
-    for (const other of peer?.established ?? []) {
+    const { name } = sa.gateway;
+    for (const other of this.peers.get(name)?.established ?? []) {
       if (other !== sa && other.establishedAt < sa.createdAt) this.endIsakmp(now, other, 'peer-restarted', false, out);
     }
-    for (const pair of this.pairs.ofGateway(sa.gateway.name)) {
-      if (!pair.isOlderThan(sa.createdAt)) continue;
-      // Told all the same: if the claim is mistaken, both sides still agree.
-      this.endPair(now, pair, 'peer-restarted', true, out);
-      this.revive(pair.policy, after(now, REVIVE_AFTER));
-    }
+    const isOlder = (pair: IpsecPair): boolean => pair.isOlderThan(sa.createdAt);
+    // Told all the same: if the claim is mistaken, both sides still agree.
+    this.tunnels.endPairs(now, name, isOlder, 'peer-restarted', true, after(now, REVIVE_AFTER), out);
   }
 
   handleInvalidSpi(now: Instant, sa: IsakmpSa, peerSpi: Spi, out: IkeOutbox): void {
-    const pair = this.pairs.findOutbound(sa.gateway.name, peerSpi);
-    if (pair === undefined || pair.state !== 'live') return;
-    this.endPair(now, pair, 'peer-deleted', true, out);
-    this.revive(pair.policy, now);
+    this.tunnels.handleInvalidSpi(now, sa, peerSpi, out);
   }
 
   handlePeerDead(now: Instant, sa: IsakmpSa, out: IkeOutbox): void {
-    const peer = this.peers.get(sa.gateway.name);
+    const { name } = sa.gateway;
+    const peer = this.peers.get(name);
     for (const other of peer?.established ?? []) this.endIsakmp(now, other, 'peer-dead', false, out);
     peer?.tryNextAddress();
-    for (const pair of this.pairs.ofGateway(sa.gateway.name)) {
-      this.endPair(now, pair, 'peer-dead', false, out);
-      this.revive(pair.policy, now);
-    }
+    this.tunnels.endPairs(now, name, () => true, 'peer-dead', false, now, out);
   }
 
   handlePathMoved(sa: IsakmpSa, from: UdpPath, to: UdpPath, out: IkeOutbox): void {
     out.command({ kind: 'move-path', from, to });
-    this.movePairs(sa.gateway.name, to);
+    this.tunnels.movePairs(sa.gateway.name, to);
     const text = `the peer has moved from ${from.remote.address} port ${from.remote.port} to ${to.remote.address} port ${to.remote.port}`;
     out.report({ kind: 'notice', severity: 'info', gateway: sa.gateway.name, text });
     this.#services.touch(sa);
   }
 
-  movePairs(gateway: string, to: UdpPath): void {
-    for (const pair of this.pairs.ofGateway(gateway)) pair.moveTo(to);
-  }
-
-  handlePairSoftExpiry(now: Instant, pair: IpsecPair, out: IkeOutbox): void {
-    const tunnel = this.tunnels.get(pair.policy);
-    if (tunnel === undefined || tunnel.vpn.establishTunnels === 'responder-only-no-rekey') return;
-    if (this.pairs.current(pair.policy) !== pair) return;
-    this.negotiate(now, tunnel, out);
-    this.#services.touch(tunnel);
-  }
-
-  handlePairOver(now: Instant, pair: IpsecPair, reason: SaEndReason, out: IkeOutbox): void {
-    this.endPair(now, pair, reason, pair.state === 'live', out);
-    if (reason === 'expired') this.revive(pair.policy, now);
-  }
-
-  handlePairGone(pair: IpsecPair, out: IkeOutbox): void {
-    pair.removeInbound(out);
-    this.pairs.delete(pair);
-    this.#services.forget(pair);
-  }
-
-  /** Brings a lost tunnel up again if it is to be up always. */
-  revive(policy: PolicyId, at: Instant): void {
-    const tunnel = this.tunnels.get(policy);
-    if (tunnel === undefined || !tunnel.isImmediate || this.pairs.live(policy).length > 0) return;
-    tunnel.schedule(at);
-    this.#services.touch(tunnel);
+  /** Without an ISAKMP SA nobody would notice that the peer is dead. */
+  #keepWatching(now: Instant, gateway: string, out: IkeOutbox): void {
+    const peer = this.peers.get(gateway);
+    if (peer === undefined || peer.current !== undefined || peer.gateway.deadPeerDetection === undefined) return;
+    if (this.tunnels.needsGateway(gateway)) this.connect(now, peer, out);
   }
 
   #warnOfAggressiveMode(sa: IsakmpSa, out: IkeOutbox): void {
@@ -341,79 +229,4 @@ export class Coordinator implements SaOwner, TunnelOwner, PairTimeouts {
     const text = `aggressive mode gives anyone who asks a hash of the pre-shared key of gateway ${name}, to guess the key from offline: use main mode with a fixed address, or IKEv2`;
     out.report({ kind: 'notice', severity: 'warning', gateway: name, text, origin: policy.origin });
   }
-
-  #startQuickMode(now: Instant, sa: IsakmpSa, tunnel: Tunnel, out: IkeOutbox): void {
-    tunnel.activity = 'negotiating';
-    const subject = this.#subject(sa, tunnel, out);
-    if (!sa.exchanges.startQuickMode(now, subject, out)) {
-      this.#dropOffered(now, subject, out);
-      this.#failTunnel(now, tunnel);
-    }
-    this.#services.touch(sa);
-    this.#services.touch(tunnel);
-  }
-
-  #subject(sa: IsakmpSa, tunnel: Tunnel, out: IkeOutbox): QuickModeSubject {
-    const { vpn, policy, selectors } = tunnel;
-    const ownSpi = this.pairs.reserveSpi();
-    const protocol = vpn.proposals[0]?.protocol ?? 'esp';
-    out.command({ kind: 'reserve-spi', spi: ownSpi, protocol, localAddress: sa.path.local.address });
-    return { vpn, policy, selectors, ownSpi };
-  }
-
-  /** An exchange has failed: its pair, if it came so far, and its SPI go. */
-  #dropOffered(now: Instant, subject: QuickModeSubject, out: IkeOutbox): void {
-    const pair = this.pairs.findInbound(subject.ownSpi);
-    if (pair) {
-      pair.end(now, false, 'failed', out);
-      this.pairs.delete(pair);
-      this.#services.forget(pair);
-      return;
-    }
-    this.pairs.release(subject.ownSpi);
-    out.command({ kind: 'remove', direction: 'inbound', spi: subject.ownSpi });
-  }
-
-  /** Sends on the preferred pair of the policy; the others are kept for receiving until `retireAt`. */
-  #useBest(policy: PolicyId, out: IkeOutbox, retireAt?: Instant): void {
-    const best = this.pairs.current(policy);
-    if (best === undefined) return;
-    best.unretire();
-    best.use(out);
-    this.#services.touch(best);
-    for (const pair of this.pairs.live(policy)) {
-      if (pair === best || retireAt === undefined) continue;
-      pair.retire(retireAt);
-      this.#services.touch(pair);
-    }
-  }
-
-  #yieldOwn(now: Instant, tunnel: Tunnel, yields: (ownSpi: Spi) => boolean, out: IkeOutbox): void {
-    if (tunnel.activity !== 'negotiating') return;
-    for (const sa of this.peers.get(tunnel.vpn.gateway)?.established ?? []) {
-      sa.exchanges.yieldQuickMode(now, tunnel.policy, yields, out);
-      this.#services.touch(sa);
-    }
-  }
-
-  #failWaiting(now: Instant, peer: Peer): void {
-    for (const tunnel of this.tunnels.values()) {
-      if (tunnel.vpn.gateway === peer.gateway.name && tunnel.activity === 'waiting') this.#failTunnel(now, tunnel);
-    }
-  }
-
-  #failTunnel(now: Instant, tunnel: Tunnel): void {
-    const hasPair = this.pairs.live(tunnel.policy).length > 0;
-    tunnel.handleFailure(now, tunnel.isImmediate || hasPair);
-    this.#services.touch(tunnel);
-  }
-
-  #isNeeded(peer: Peer): boolean {
-    const { name } = peer.gateway;
-    const hasImmediate = [...this.tunnels.values()].some(({ vpn, isImmediate }) => vpn.gateway === name && isImmediate);
-    return hasImmediate || this.pairs.ofGateway(name).length > 0;
-  }
 }
-
-/** How long the peer's own simultaneous attempt may take before ours is made again. */
-const YIELD_PATIENCE = milliseconds(20_000);

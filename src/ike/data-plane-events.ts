@@ -50,11 +50,11 @@ export class DataPlaneEvents {
     const tunnel = this.#coordinator.tunnels.get(policy);
     if (tunnel === undefined || tunnel.isResting(now)) return;
     if (tunnel.vpn.establishTunnels.startsWith('responder-only')) return;
-    if (this.#coordinator.pairs.live(policy).length === 0) this.#coordinator.negotiate(now, tunnel, out);
+    if (this.#coordinator.tunnels.pairs.live(policy).length === 0) this.#coordinator.negotiate(now, tunnel, out);
   }
 
   #findPair(event: { direction: 'inbound' | 'outbound'; spi: Spi; policy: PolicyId }): IpsecPair | undefined {
-    const { pairs } = this.#coordinator;
+    const { pairs } = this.#coordinator.tunnels;
     if (event.direction === 'inbound') return pairs.findInbound(event.spi);
     return pairs.live(event.policy).find((pair) => pair.outboundSpi === event.spi);
   }
@@ -65,7 +65,7 @@ export class DataPlaneEvents {
     out: IkeOutbox,
   ): void {
     const pair = this.#findPair(event);
-    if (pair?.state === 'live') this.#coordinator.handlePairOver(now, pair, 'expired', out);
+    if (pair?.state === 'live') this.#coordinator.tunnels.handlePairOver(now, pair, 'expired', out);
   }
 
   #noteTraffic(now: Instant, policy: PolicyId, kind: 'inbound-traffic' | 'outbound-traffic'): void {
@@ -74,7 +74,7 @@ export class DataPlaneEvents {
     if (kind === 'inbound-traffic') sa?.noteInboundTraffic(now);
     else sa?.noteOutboundTraffic(now);
     if (sa) this.#touch(sa);
-    for (const pair of this.#coordinator.pairs.live(policy)) {
+    for (const pair of this.#coordinator.tunnels.pairs.live(policy)) {
       pair.noteTraffic(now);
       this.#touch(pair);
     }
@@ -82,13 +82,13 @@ export class DataPlaneEvents {
 
   /** The data plane only tells; whether the SAs follow is decided here, where it is known whether a NAT may move the peer. */
   #handlePathMoved(event: Extract<DataPlaneEvent, { readonly kind: 'path-moved' }>, out: IkeOutbox): void {
-    const pair = this.#coordinator.pairs.findInbound(event.spi);
+    const pair = this.#coordinator.tunnels.pairs.findInbound(event.spi);
     if (pair === undefined) return;
     const established = this.#coordinator.peers.get(pair.gateway)?.established ?? [];
     if (established.length > 0 && !established.some((sa) => sa.nat.isRemoteBehindNat)) return;
     out.command({ kind: 'move-path', from: event.from, to: event.to });
     for (const sa of established) sa.moveTo(event.to);
-    this.#coordinator.movePairs(pair.gateway, event.to);
+    this.#coordinator.tunnels.movePairs(pair.gateway, event.to);
   }
 
   /** Tells a peer that it sends under an SPI that we do not have (Junos `respond-bad-spi`), inside the ISAKMP SA that we share. */
@@ -124,9 +124,9 @@ export class DataPlaneEvents {
 
   #handleRefused(now: Instant, event: Extract<DataPlaneEvent, { readonly kind: 'refused' }>, out: IkeOutbox): void {
     const text = `the data plane refused ${event.command}: ${event.reason}`;
-    const pair = event.spi === undefined ? undefined : this.#coordinator.pairs.findInbound(event.spi);
+    const pair = event.spi === undefined ? undefined : this.#coordinator.tunnels.pairs.findInbound(event.spi);
     const gateway = pair === undefined ? {} : { gateway: pair.gateway };
     out.report({ kind: 'notice', severity: 'warning', ...gateway, text });
-    if (pair && pair.state !== 'ended') this.#coordinator.endPair(now, pair, 'failed', true, out);
+    if (pair && pair.state !== 'ended') this.#coordinator.tunnels.endPair(now, pair, 'failed', true, out);
   }
 }

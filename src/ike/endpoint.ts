@@ -113,8 +113,8 @@ export class IkeEndpoint {
 
   /** Negotiates what the VPN lacks, at once. */
   initiate(now: Instant, vpn: string, out: IkeOutbox): void {
-    for (const tunnel of this.#coordinator.tunnels.values()) {
-      if (tunnel.vpn.name !== vpn || this.#coordinator.pairs.live(tunnel.policy).length > 0) continue;
+    for (const tunnel of this.#coordinator.tunnels.all()) {
+      if (tunnel.vpn.name !== vpn || this.#coordinator.tunnels.pairs.live(tunnel.policy).length > 0) continue;
       tunnel.forgetFailures();
       this.#coordinator.negotiate(now, tunnel, out);
       this.#touched.add(tunnel);
@@ -141,7 +141,7 @@ export class IkeEndpoint {
 
   /** Ends pairs of IPsec SAs and tells their peers; says how many. Tunnels that are to be up always come up again. */
   clearIpsec(now: Instant, filter: { spi?: Spi; vpn?: string }, out: IkeOutbox): number {
-    const cleared = this.#coordinator.pairs
+    const cleared = this.#coordinator.tunnels.pairs
       .all()
       .filter(
         (pair) =>
@@ -149,22 +149,22 @@ export class IkeEndpoint {
           (filter.spi === undefined || pair.inboundSpi === filter.spi || pair.outboundSpi === filter.spi) &&
           (filter.vpn === undefined || pair.vpn.name === filter.vpn),
       );
-    for (const pair of cleared) this.#coordinator.endPair(now, pair, 'cleared', true, out);
-    for (const pair of cleared) this.#coordinator.revive(pair.policy, now);
+    for (const pair of cleared) this.#coordinator.tunnels.endPair(now, pair, 'cleared', true, out);
+    for (const pair of cleared) this.#coordinator.tunnels.revive(pair.policy, now);
     this.#reschedule();
     return cleared.length;
   }
 
   /** Deletes everything, telling the peers; nothing is negotiated afterwards. */
   shutdown(now: Instant, out: IkeOutbox): void {
-    for (const tunnel of this.#coordinator.tunnels.values()) this.#agenda.delete(tunnel);
-    for (const pair of this.#coordinator.pairs.all()) {
-      if (pair.state === 'ended') this.#coordinator.handlePairGone(pair, out);
-      else this.#coordinator.endPair(now, pair, 'shutdown', pair.state === 'live', out);
+    for (const tunnel of this.#coordinator.tunnels.all()) this.#agenda.delete(tunnel);
+    for (const pair of this.#coordinator.tunnels.pairs.all()) {
+      if (pair.state === 'ended') this.#coordinator.tunnels.handlePairGone(pair, out);
+      else this.#coordinator.tunnels.endPair(now, pair, 'shutdown', pair.state === 'live', out);
     }
-    for (const pair of this.#coordinator.pairs.all()) this.#coordinator.handlePairGone(pair, out);
+    for (const pair of this.#coordinator.tunnels.pairs.all()) this.#coordinator.tunnels.handlePairGone(pair, out);
     for (const sa of [...this.#coordinator.sas]) this.#coordinator.endIsakmp(now, sa, 'shutdown', true, out);
-    this.#coordinator.tunnels.clear();
+    this.#coordinator.tunnels.replace([]);
     this.#coordinator.peers.clear();
     this.#touched.clear();
     this.#jobs.clear();
@@ -175,7 +175,7 @@ export class IkeEndpoint {
   }
 
   ipsecSas(now: Instant): readonly IpsecSaStatus[] {
-    const { pairs } = this.#coordinator;
+    const { pairs } = this.#coordinator.tunnels;
     return pairs
       .all()
       .filter((pair) => pair.state === 'live')

@@ -3,11 +3,12 @@ import type { RandomSource } from '../lib/random.ts';
 import { type PolicyId, SPI_MIN, type Spi, spi } from '../model/ipsec-sa.ts';
 import type { IpsecPair } from './ipsec-pair.ts';
 
-/** All pairs of IPsec SAs by our SPI and by policy, and the SPIs that are promised to negotiations. */
+/** All pairs of IPsec SAs by our SPI, by policy and by gateway, and the SPIs that are promised to negotiations. */
 export class IpsecPairs {
   readonly #random: RandomSource;
   readonly #byInboundSpi = new Map<Spi, IpsecPair>();
   readonly #byPolicy = new Map<PolicyId, Set<IpsecPair>>();
+  readonly #byGateway = new Map<string, Set<IpsecPair>>();
   readonly #reserved = new Set<Spi>();
 
   constructor(random: RandomSource) {
@@ -34,16 +35,14 @@ export class IpsecPairs {
   add(pair: IpsecPair): void {
     this.#reserved.delete(pair.inboundSpi);
     this.#byInboundSpi.set(pair.inboundSpi, pair);
-    const siblings = this.#byPolicy.get(pair.policy) ?? new Set();
-    siblings.add(pair);
-    this.#byPolicy.set(pair.policy, siblings);
+    addTo(this.#byPolicy, pair.policy, pair);
+    addTo(this.#byGateway, pair.gateway, pair);
   }
 
   delete(pair: IpsecPair): void {
     this.#byInboundSpi.delete(pair.inboundSpi);
-    const siblings = this.#byPolicy.get(pair.policy);
-    siblings?.delete(pair);
-    if (siblings?.size === 0) this.#byPolicy.delete(pair.policy);
+    deleteFrom(this.#byPolicy, pair.policy, pair);
+    deleteFrom(this.#byGateway, pair.gateway, pair);
   }
 
   findInbound(value: Spi): IpsecPair | undefined {
@@ -52,10 +51,7 @@ export class IpsecPairs {
 
   /** The peer's SPI is unique only together with the peer. */
   findOutbound(gateway: string, value: Spi): IpsecPair | undefined {
-    for (const pair of this.#byInboundSpi.values()) {
-      if (pair.outboundSpi === value && pair.gateway === gateway && pair.state !== 'ended') return pair;
-    }
-    return undefined;
+    return this.ofGateway(gateway).find(({ outboundSpi }) => outboundSpi === value);
   }
 
   live(policy: PolicyId): readonly IpsecPair[] {
@@ -69,11 +65,24 @@ export class IpsecPairs {
     return best;
   }
 
+  /** Pairs with this gateway that have not ended. */
   ofGateway(gateway: string): readonly IpsecPair[] {
-    return this.all().filter((pair) => pair.gateway === gateway && pair.state !== 'ended');
+    return [...(this.#byGateway.get(gateway) ?? [])].filter((pair) => pair.state !== 'ended');
   }
 
   all(): readonly IpsecPair[] {
     return [...this.#byInboundSpi.values()];
   }
+}
+
+function addTo<K>(index: Map<K, Set<IpsecPair>>, key: K, pair: IpsecPair): void {
+  const siblings = index.get(key) ?? new Set();
+  siblings.add(pair);
+  index.set(key, siblings);
+}
+
+function deleteFrom<K>(index: Map<K, Set<IpsecPair>>, key: K, pair: IpsecPair): void {
+  const siblings = index.get(key);
+  siblings?.delete(pair);
+  if (siblings?.size === 0) index.delete(key);
 }

@@ -34,9 +34,9 @@ function endChangedVpns(
   for (const old of previous.vpns) {
     const changed = config.vpns.find(({ name }) => name === old.name);
     if (changed !== undefined && meansTheSame(old, changed)) continue;
-    for (const pair of coordinator.pairs.all()) {
+    for (const pair of coordinator.tunnels.pairs.all()) {
       if (pair.vpn.name !== old.name || pair.state === 'ended') continue;
-      coordinator.endPair(now, pair, 'configuration-changed', true, out);
+      coordinator.tunnels.endPair(now, pair, 'configuration-changed', true, out);
     }
   }
 }
@@ -51,8 +51,8 @@ function endChangedGateways(
   for (const old of previous.gateways) {
     const changed = config.gateways.find(({ name }) => name === old.name);
     if (changed !== undefined && meansTheSame(old, changed)) continue;
-    for (const pair of coordinator.pairs.ofGateway(old.name)) {
-      coordinator.endPair(now, pair, 'configuration-changed', true, out);
+    for (const pair of coordinator.tunnels.pairs.ofGateway(old.name)) {
+      coordinator.tunnels.endPair(now, pair, 'configuration-changed', true, out);
     }
     for (const sa of [...coordinator.sas]) {
       if (sa.gateway.name === old.name) coordinator.endIsakmp(now, sa, 'configuration-changed', true, out);
@@ -67,23 +67,23 @@ function endChangedGateways(
 
 function replaceTunnels(now: Instant, coordinator: Coordinator, config: GatewayConfig) {
   const added: Tunnel[] = [];
-  const old = new Map(coordinator.tunnels);
-  coordinator.tunnels.clear();
+  const kept: Tunnel[] = [];
+  const old = new Map(coordinator.tunnels.all().map((tunnel) => [tunnel.policy, tunnel]));
   for (const vpn of config.vpns) {
     for (const selector of vpn.selectors) {
       const policy = policyId(vpn.name, selector.name);
       const standing = old.get(policy);
       if (standing && meansTheSame(standing.vpn, vpn)) {
         old.delete(policy);
-        coordinator.tunnels.set(policy, standing);
+        kept.push(standing);
         continue;
       }
       const tunnel = new Tunnel(vpn, selector, coordinator);
       if (tunnel.isImmediate) tunnel.schedule(now);
-      coordinator.tunnels.set(policy, tunnel);
       added.push(tunnel);
     }
   }
+  coordinator.tunnels.replace([...kept, ...added]);
   return { added, removed: [...old.values()] };
 }
 

@@ -38,7 +38,8 @@ test('a message comes out of its pieces as it went in, in any order and with dup
   }
   const last = rest.at(-1);
   assert.ok(last);
-  assert.deepEqual(reassembly.handleFragment(instant(1), headerOf(last), last), { kind: 'complete', message });
+  const result = reassembly.handleFragment(instant(1), headerOf(last), last);
+  assert.deepEqual(result.kind === 'complete' && result.message, message);
 });
 
 test('what is collected is bounded in octets and pieces, and forgotten after a while', () => {

@@ -3,9 +3,10 @@
 // Nobody signs a piece, so what may be collected is bounded in pieces, octets, messages and time.
 
 import { BoundedMap } from '../../lib/bounded.ts';
-import { concat } from '../../lib/bytes.ts';
+import { concat, equalBytes } from '../../lib/bytes.ts';
 import { after, type Instant, milliseconds } from '../../lib/time.ts';
 import {
+  decodeIsakmpHeader,
   encodeIsakmpHeader,
   ISAKMP_HEADER_LENGTH,
   type IsakmpHeader,
@@ -64,7 +65,7 @@ interface Collection {
 /** What came of a piece. */
 export type ReassemblyResult =
   | { readonly kind: 'incomplete' }
-  | { readonly kind: 'complete'; readonly message: Uint8Array }
+  | { readonly kind: 'complete'; readonly header: IsakmpHeader; readonly message: Uint8Array }
   | { readonly kind: 'refused'; readonly fault: 'malformed' | 'fragments-limit' };
 
 /** Collects the pieces of one ISAKMP SA's messages. */
@@ -87,7 +88,7 @@ export class Reassembly {
       collection.octets += fragment.data.length;
     }
     if (fragment.isLast) collection.lastNumber = fragment.number;
-    return this.#complete(fragment.fragmentId, collection);
+    return this.#complete(header, fragment.fragmentId, collection);
   }
 
   #collectionOf(now: Instant, fragment: FragmentPayload): Collection {
@@ -104,7 +105,7 @@ export class Reassembly {
     return begun;
   }
 
-  #complete(fragmentId: number, collection: Collection): ReassemblyResult {
+  #complete(fragmentHeader: IsakmpHeader, fragmentId: number, collection: Collection): ReassemblyResult {
     const { pieces, lastNumber } = collection;
     if (lastNumber === undefined || pieces.size < lastNumber) return { kind: 'incomplete' };
     const ordered: Uint8Array[] = [];
@@ -114,6 +115,14 @@ export class Reassembly {
       ordered.push(piece);
     }
     this.#collections.delete(fragmentId);
-    return { kind: 'complete', message: concat(...ordered) };
+    const message = concat(...ordered);
+    const header = decodeIsakmpHeader(message);
+    // A message in pieces is for the same SA, and is not itself a piece.
+    const belongs =
+      header.ok &&
+      !isFragment(header.value) &&
+      equalBytes(header.value.initiatorCookie, fragmentHeader.initiatorCookie) &&
+      equalBytes(header.value.responderCookie, fragmentHeader.responderCookie);
+    return belongs ? { kind: 'complete', header: header.value, message } : { kind: 'refused', fault: 'malformed' };
   }
 }

@@ -1,15 +1,14 @@
 // One ISAKMP SA: its phase 1, its lifetime, its liveness and its path (RFC 2408 §2.4; RFC 2409 §5; RFC 3947 §4).
 // Until a message is authenticated, nothing but the half-open exchange that it belongs to may change.
 
-import { equalBytes, toHex } from '../../lib/bytes.ts';
+import { toHex } from '../../lib/bytes.ts';
 import { invariant } from '../../lib/invariant.ts';
 import { randomBelow } from '../../lib/random.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
-import { after, earliest, type Instant, milliseconds, NEVER, toMilliseconds } from '../../lib/time.ts';
+import { after, earliest, elapsed, type Instant, milliseconds, NEVER, toMilliseconds } from '../../lib/time.ts';
 import type { IpAddress, UdpPath } from '../../model/address.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
 import type { IkeGatewayConfig } from '../../model/gateway-config.ts';
-import { formatIdentity } from '../../model/identity.ts';
 import type { IkeRole, IkeSaId, IkeSaStatus, NatSituation, SaEndReason } from '../../model/ike-event.ts';
 import {
   decodeIsakmpHeader,
@@ -23,6 +22,7 @@ import type { PhaseOneAuthentication } from './authentication.ts';
 import { DeadPeerDetection } from './dead-peer-detection.ts';
 import { isFragment, Reassembly } from './fragmentation.ts';
 import { deleteIsakmpPayload, liveliness } from './informational.ts';
+import { describeIsakmpSa } from './isakmp-sa-status.ts';
 import { type Cookies, wipePhase1Keys } from './key-material.ts';
 import { MessageChannel } from './message-channel.ts';
 import { NAT_TRAVERSAL_PORT } from './nat-traversal.ts';
@@ -294,45 +294,7 @@ export class IsakmpSa {
   }
 
   status(now: Instant): IkeSaStatus {
-    const channel = this.#channel;
-    const { agreement } = this.#phase1;
-    const outcome = this.#outcome;
-    return {
-      id: this.id,
-      index: this.index,
-      gateway: this.gateway.name,
-      role: this.role,
-      state: this.isEstablished ? 'up' : 'down',
-      mode: this.mode,
-      path: this.path,
-      initiatorCookie: toHex(this.cookies.initiatorCookie),
-      responderCookie: toHex(this.cookies.responderCookie),
-      ...(agreement
-        ? {
-            authenticationMethod: 'pre-shared-keys',
-            encryption: agreement.suite.encryption,
-            hash: agreement.suite.hash,
-            dhGroup: agreement.suite.dhGroup,
-          }
-        : {}),
-      ...(outcome
-        ? {
-            localIdentity: formatIdentity(outcome.localIdentity),
-            remoteIdentity: formatIdentity(outcome.peer.identity),
-            lifetimeRemainingSeconds: Math.max(0, Math.ceil((this.#hardExpiresAt - now) / 1000)),
-          }
-        : {}),
-      nat: this.nat,
-      traffic: {
-        inputOctets: channel.inputOctets,
-        outputOctets: channel.outputOctets,
-        inputPackets: channel.inputPackets,
-        outputPackets: channel.outputPackets,
-      },
-      ipsecSasCreated: this.ipsecSasCreated,
-      ipsecSasDeleted: this.ipsecSasDeleted,
-      phase2InProgress: this.exchanges.openCount,
-    };
+    return describeIsakmpSa(this, this.#channel, this.#phase1.agreement, elapsed(now, this.#hardExpiresAt));
   }
 
   #handlePhase1(
@@ -362,15 +324,7 @@ export class IsakmpSa {
     const result = this.#reassembly.handleFragment(now, fragmentHeader, fragment);
     if (result.kind === 'refused') return err(result.fault);
     if (result.kind === 'incomplete') return ok(true);
-    const { message } = result;
-    const header = decodeIsakmpHeader(message);
-    // A message in pieces is for this SA, and is not itself a piece.
-    const isOurs =
-      header.ok &&
-      !isFragment(header.value) &&
-      equalBytes(header.value.initiatorCookie, this.cookies.initiatorCookie) &&
-      equalBytes(header.value.responderCookie, this.cookies.responderCookie);
-    return isOurs ? this.handleMessage(now, path, header.value, message, out) : err('malformed');
+    return this.handleMessage(now, path, result.header, result.message, out);
   }
 
   #handleClearNotice(
