@@ -57,6 +57,7 @@ export class Fabric {
   readonly #ports = new Map<IpAddress, FabricPort>();
   readonly #nats = new Map<IpAddress, Nat>();
   readonly #observers: ((packet: WirePacket) => void)[] = [];
+  readonly #taps: ((packet: WirePacket) => void)[] = [];
   readonly #lost = new Map<string, number>();
   #rules: readonly FabricRule[] = [];
   #sent = 0;
@@ -88,6 +89,16 @@ export class Fabric {
     this.#observers.push(observer);
   }
 
+  /** Sees every packet as it crosses the public network. */
+  tap(observer: (packet: WirePacket) => void): void {
+    this.#taps.push(observer);
+  }
+
+  /** Puts a packet on the public network from anywhere, with whatever addresses it says. */
+  inject(packet: WirePacket): void {
+    this.#carry(packet, { delay: QUIET_DELAY });
+  }
+
   send(packet: WirePacket): void {
     this.#sent++;
     for (const observer of this.#observers) observer(packet);
@@ -107,6 +118,7 @@ export class Fabric {
   }
 
   #decide(packet: WirePacket): void {
+    for (const tap of this.#taps) tap(packet);
     const verdict = this.#judge(packet);
     if (verdict.kind === 'drop') {
       this.#lose(verdict.reason);

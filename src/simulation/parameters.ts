@@ -36,6 +36,8 @@ export interface SimulationParameters {
     readonly mappingTimeout: Milliseconds;
     readonly preservesPorts: boolean;
   };
+  /** Between two packets of an attacker on the path, on average; absent without one. */
+  readonly attackInterval?: Milliseconds;
   /** Between two packets of one LAN to the other. */
   readonly trafficInterval: Milliseconds;
   readonly disturbances: readonly Disturbance[];
@@ -71,6 +73,7 @@ export function drawParameters(chance: Chance, options: ParameterOptions): Simul
     quality: drawQuality(chance.fork('quality'), options.lossMax),
     clocks: { main: drawClock(chance), branch: drawClock(chance) },
     ...(isBranchBehindNat ? { nat: drawNat(chance.fork('nat')) } : {}),
+    ...(chance.happens(0.4) ? { attackInterval: milliseconds(chance.integer(500, 5000)) } : {}),
     trafficInterval: milliseconds(chance.integer(300, 3000)),
     disturbances: drawDisturbances(chance.fork('disturbances'), faultsMilliseconds, isBranchBehindNat),
   };

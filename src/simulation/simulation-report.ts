@@ -15,6 +15,8 @@ export interface SimulationReport {
   readonly recoveredAfterSeconds?: number;
   readonly recoveryDeadlineSeconds: number;
   readonly network: FabricCounters;
+  /** Packets that an attacker on the path has put on the wire. */
+  readonly attacks: number;
   readonly traffic: Readonly<Record<Office, OfficeTraffic>>;
   /** Traffic after the recovery: nothing of it may be lost, rekeys or not. */
   readonly calmTraffic: Readonly<Record<Office, OfficeTraffic>>;
@@ -38,7 +40,7 @@ export function renderReport(report: SimulationReport): string {
     `seed ${report.seed}: ${report.virtualSeconds} virtual seconds, faults during the first ${report.faultsUntilSeconds}`,
     `  parameters    ${JSON.stringify(report.parameters)}`,
     `  network       ${network.sent} packets sent, ${network.delivered} delivered, ${network.duplicated} duplicated, ` +
-      `${network.corrupted} corrupted${lost.length === 0 ? '' : `, ${lost.join(', ')}`}`,
+      `${network.corrupted} corrupted${lost.length === 0 ? '' : `, ${lost.join(', ')}`}, ${report.attacks} by an attacker`,
     `  negotiations  ${negotiations.ikeSas} IKE SAs, ${negotiations.ipsecSas} IPsec SA pairs, ${negotiations.rekeys} rekeys, ` +
       `${negotiations.failed} failed`,
     `  state         at most ${stateMax.ikeSas} IKE SAs, ${stateMax.ipsecSas} IPsec SA pairs a host`,

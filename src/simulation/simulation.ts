@@ -7,6 +7,7 @@ import { after, elapsed, type Instant, instant, milliseconds, type Seconds, seco
 import type { DataPlaneCommand } from '../model/data-plane.ts';
 import type { GatewayConfig } from '../model/gateway-config.ts';
 import type { IkeEvent } from '../model/ike-event.ts';
+import { Attacker } from './attacker.ts';
 import { Chance } from './chance.ts';
 import { cleartextChecker, SaChecker, StateBoundChecker, watchIkeCrypto, watchPacketCrypto } from './checkers.ts';
 import { Fabric } from './fabric.ts';
@@ -63,6 +64,7 @@ class Simulation {
   readonly #stateChecker: StateBoundChecker;
   readonly #partitions: Partition[] = [];
   readonly #nat: Nat | undefined;
+  readonly #attacker: Attacker | undefined;
   readonly #faultsUntil: Instant;
   readonly #deadline: Seconds;
   readonly #end: Instant;
@@ -77,7 +79,7 @@ class Simulation {
     const lossMax = options.lossMax ?? LOSS_MAX_DEFAULT;
     this.#parameters = drawParameters(this.#chance.fork('parameters'), { faultsSeconds, lossMax });
     this.#trafficChance = this.#chance.fork('traffic');
-    const { offices, quality, nat } = this.#parameters;
+    const { offices, quality, nat, attackInterval } = this.#parameters;
     const complain = (violation: string): void => this.#complain(violation);
     this.#quality = quality;
     this.#configs = { main: officeConfig('main', offices), branch: officeConfig('branch', offices) };
@@ -102,6 +104,8 @@ class Simulation {
       partitionRule(this.#partitions),
       qualityRule(() => this.#quality, this.#chance.fork('link')),
     ]);
+    this.#attacker =
+      attackInterval && new Attacker(this.#scheduler, this.#fabric, this.#chance.fork('attacker'), attackInterval);
     this.#faultsUntil = instant(faultsSeconds * 1000);
     this.#deadline = recoveryDeadline(this.#parameters);
     const calmSeconds = options.calmSeconds ?? CALM_SECONDS_DEFAULT;
@@ -131,6 +135,7 @@ class Simulation {
     }
     this.#scheduler.at(this.#faultsUntil, () => {
       this.#quality = CALM;
+      this.#attacker?.onlyReplay();
       this.#traffic.expectRecovery(this.#scheduler.now);
     });
     this.#scheduler.at(after(this.#faultsUntil, milliseconds(this.#deadline * 1000)), () => this.#checkRecovery());
@@ -142,13 +147,18 @@ class Simulation {
       const kind = chance.happens(0.5) ? 'udp' : 'echo-request';
       const host = this.#hosts[office];
       if (host.isRunning) {
-        const packet = this.#traffic.nextPacket(this.#scheduler.now, office, kind, chance.integer(0, 1200));
+        const packet = this.#traffic.nextPacket(this.#scheduler.now, office, kind, this.#fill());
         host.sendInner(TUNNEL_INTERFACE, packet);
       }
       this.#stateChecker.look(office, this.#ikeSas(office), this.#ipsecSas(office).length);
       this.#scheduler.in(milliseconds(Math.floor(this.#parameters.trafficInterval * chance.between(0.5, 1.5))), next);
     };
     this.#at(chance.integer(1000, 5000), next);
+  }
+
+  /** Small packets mostly, since the simulator makes and compares every octet of them. */
+  #fill(): number {
+    return this.#trafficChance.integer(0, this.#trafficChance.happens(0.1) ? 1200 : 64);
   }
 
   #disturb(disturbance: Disturbance): void {
@@ -310,6 +320,7 @@ class Simulation {
       ...(recoveredAt === undefined ? {} : { recoveredAfterSeconds: elapsed(this.#faultsUntil, recoveredAt) / 1000 }),
       recoveryDeadlineSeconds: this.#deadline,
       network: this.#fabric.counters(),
+      attacks: this.#attacker?.strikeCount ?? 0,
       traffic: {
         main: this.#traffic.of('main', start, this.#end),
         branch: this.#traffic.of('branch', start, this.#end),

@@ -106,7 +106,7 @@ test('no proposal in common: the responder names both offers, the initiator says
   lab.advance('60s');
   const initiator = lab.initiator.eventsOf('negotiation-failed')[0];
   assert.match(initiator?.explanation ?? '', /sha1/);
-  assert.match(initiator?.explanation ?? '', /unauthenticated|not authenticated/);
+  assert.match(initiator?.explanation ?? '', /nobody has signed this refusal/);
 });
 
 function changeGateway(

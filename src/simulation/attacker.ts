@@ -1,0 +1,141 @@
+// Somebody on the path who reads everything, holds no key, and can put any packet on the wire: what he sends may cost a negotiation
+// that is under way, and nothing else.
+
+import { NAT_TRAVERSAL_PORT } from '../gateway/gateway.ts';
+import { concat } from '../lib/bytes.ts';
+import { elapsed, type Instant, milliseconds } from '../lib/time.ts';
+import { decodeIsakmpHeader, EXCHANGE_TYPE, type IsakmpHeader, NO_FLAGS } from '../wire/isakmp-header.ts';
+import { NOTIFY_TYPE } from '../wire/isakmp-notify.ts';
+import { encodeMessage, type Payload } from '../wire/isakmp-payloads.ts';
+import { IPSEC_DOI, PROTOCOL_ID } from '../wire/isakmp-sa-payload.ts';
+import { addNonEspMarker, classifyUdp4500, stripNonEspMarker } from '../wire/udp-encapsulation.ts';
+import type { Chance } from './chance.ts';
+import type { Fabric, WirePacket } from './fabric.ts';
+import type { Scheduler } from './scheduler.ts';
+
+interface Overheard {
+  readonly packet: WirePacket;
+  readonly at: Instant;
+}
+
+/** Packets that the attacker remembers; when full, a random one makes room, so that old and new ones are both there. */
+const MEMORY_MAX = 400;
+/** How old a packet is when nothing that it belongs to is under way any more. */
+const STALE = milliseconds(120_000);
+const FLIPS_MAX = 4;
+
+/** An attacker, who strikes on average once in `interval` milliseconds. */
+export class Attacker {
+  readonly #scheduler: Scheduler;
+  readonly #fabric: Fabric;
+  readonly #chance: Chance;
+  readonly #interval: number;
+  readonly #memory: Overheard[] = [];
+  #isOnlyReplaying = false;
+  #strikeCount = 0;
+
+  constructor(scheduler: Scheduler, fabric: Fabric, chance: Chance, interval: number) {
+    this.#scheduler = scheduler;
+    this.#fabric = fabric;
+    this.#chance = chance;
+    this.#interval = interval;
+    fabric.tap((packet) => this.#remember(packet));
+    this.#scheduleNext();
+  }
+
+  get strikeCount(): number {
+    return this.#strikeCount;
+  }
+
+  /** From now on he only repeats what is long over: not even a negotiation may be lost to that. */
+  onlyReplay(): void {
+    this.#isOnlyReplaying = true;
+  }
+
+  #scheduleNext(): void {
+    this.#scheduler.in(milliseconds(Math.ceil(this.#chance.between(0.2, 1.8) * this.#interval)), () => {
+      this.#strike();
+      this.#scheduleNext();
+    });
+  }
+
+  #remember(packet: WirePacket): void {
+    const overheard = { packet: { ...packet, octets: packet.octets.slice() }, at: this.#scheduler.now };
+    if (this.#memory.length < MEMORY_MAX) this.#memory.push(overheard);
+    else this.#memory[this.#chance.integer(0, MEMORY_MAX - 1)] = overheard;
+  }
+
+  #strike(): void {
+    if (this.#memory.length === 0) return;
+    const overheard = this.#memory[this.#chance.integer(0, this.#memory.length - 1)];
+    if (overheard === undefined) return;
+    if (this.#isOnlyReplaying && elapsed(overheard.at, this.#scheduler.now) < STALE) return;
+    this.#strikeCount++;
+    const { packet } = overheard;
+    const kind = this.#isOnlyReplaying
+      ? 'replay'
+      : this.#chance.pick(['replay', 'reflect', 'damage', 'forge', 'forge']);
+    switch (kind) {
+      case 'replay':
+        this.#fabric.inject(packet);
+        break;
+      case 'reflect':
+        this.#fabric.inject(reversed(packet));
+        break;
+      case 'damage':
+        this.#fabric.inject({ ...packet, octets: this.#damage(packet.octets) });
+        break;
+      case 'forge':
+        this.#forge(packet);
+        break;
+    }
+  }
+
+  #damage(octets: Uint8Array): Uint8Array {
+    const damaged = octets.slice(0, this.#chance.happens(0.2) ? this.#chance.integer(0, octets.length) : octets.length);
+    for (let count = this.#chance.integer(0, FLIPS_MAX); count > 0 && damaged.length > 0; count--) {
+      damaged[this.#chance.integer(0, damaged.length - 1)] = this.#chance.integer(0, 255);
+    }
+    return damaged;
+  }
+
+  /** What a peer might say about an SA, in clear and with its true cookies (RFC 2408 §3.14, §3.15): nobody may believe it. */
+  #forge(packet: WirePacket): void {
+    if (packet.kind !== 'udp') return;
+    const isOn4500 = packet.destination.port === NAT_TRAVERSAL_PORT;
+    if (isOn4500 && classifyUdp4500(packet.octets) !== 'ike') return;
+    const header = decodeIsakmpHeader(isOn4500 ? stripNonEspMarker(packet.octets) : packet.octets);
+    if (!header.ok) return;
+    const message = this.#forgedNotice(header.value);
+    const octets = isOn4500 ? addNonEspMarker(message) : message;
+    const forged = { ...packet, octets };
+    this.#fabric.inject(this.#chance.happens(0.5) ? forged : reversed(forged));
+  }
+
+  #forgedNotice(header: IsakmpHeader): Uint8Array {
+    const { initiatorCookie, responderCookie } = header;
+    const cookies = concat(initiatorCookie, responderCookie);
+    const about = { doi: IPSEC_DOI, protocolId: PROTOCOL_ID.isakmp } as const;
+    const notifyTypes = Object.values(NOTIFY_TYPE);
+    const notifyType = notifyTypes[this.#chance.integer(0, notifyTypes.length - 1)] ?? 0;
+    const payload: Payload = this.#chance.happens(0.3)
+      ? { kind: 'delete', ...about, spiSize: cookies.length, spis: [cookies] }
+      : { kind: 'notification', ...about, spi: cookies, notifyType, data: new Uint8Array(0) };
+    const messageId = this.#chance.happens(0.5) ? this.#chance.random.uint32() : 0;
+    const fields = {
+      initiatorCookie,
+      responderCookie,
+      exchangeType: EXCHANGE_TYPE.informational,
+      flags: NO_FLAGS,
+      messageId,
+    };
+    return encodeMessage(fields, [payload]);
+  }
+}
+
+/** The same octets, sent back to where they came from. */
+function reversed(packet: WirePacket): WirePacket {
+  return packet.kind === 'udp'
+    ? { ...packet, source: packet.destination, destination: packet.source }
+    : { ...packet, source: packet.destination, destination: packet.source };
+}
