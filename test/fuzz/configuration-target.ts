@@ -22,7 +22,7 @@ deactivate security ipsec vpn v
 
 export const CONFIGURATION_TARGET: FuzzTarget = {
   name: 'configuration',
-  shortRuns: 1_500,
+  shortRuns: 600,
   seeds: () => [...EXAMPLES, utf8(SET_FORM)],
   run: (input) => {
     const { config, diagnostics } = loadConfiguration(fromUtf8(input));

@@ -28,7 +28,7 @@ const PATH = { local: { address: EAST, port: 4500 }, remote: { address: WEST, po
 
 export const DATA_PLANE_TARGET: FuzzTarget = {
   name: 'data-plane',
-  shortRuns: 1_500,
+  shortRuns: 800,
   seeds: () =>
     SAS.flatMap((_, index) => [
       ...[...genuinePackets(index, true)].map((packet) => concat(Uint8Array.of(index, 0), packet)),

@@ -15,7 +15,7 @@ const IKE_SAS_MAX = DATAGRAMS_MAX + 1;
 /** What strangers send, and what they replay, must leave an established tunnel as it is. */
 export const UNDER_FIRE_TARGET: FuzzTarget = {
   name: 'gateway-under-fire',
-  shortRuns: 200,
+  shortRuns: 100,
   seeds: () => {
     const genuine = recordNegotiation();
     const phase1 = genuine.slice(0, 6);
@@ -54,7 +54,7 @@ const SCRIPTS: readonly Uint8Array[] = [
 /** A negotiation whose messages are lost, doubled, reordered and changed, while operators type and time passes: nothing may throw or spin. */
 export const INTERFERENCE_TARGET: FuzzTarget = {
   name: 'gateway-interference',
-  shortRuns: 200,
+  shortRuns: 100,
   seeds: () =>
     [0, 1, 2, 3, 5, 8, 17, 19].flatMap((options) => SCRIPTS.map((script) => concat(Uint8Array.of(options), script))),
   run: (input) => {

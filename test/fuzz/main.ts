@@ -12,7 +12,7 @@ import { FUZZ_TARGETS } from './targets.ts';
 
 const SECONDS_DEFAULT = 60;
 /** Kept inputs of one target; each costs the short run a little. */
-const CORPUS_MAX = 300;
+const CORPUS_MAX = 120;
 
 const words = process.argv.slice(2);
 const seconds = Number(words.find((word) => /^\d+$/.test(word)) ?? SECONDS_DEFAULT);

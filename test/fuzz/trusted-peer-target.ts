@@ -31,7 +31,7 @@ const RIGHT_HASH: Payload = { kind: 'hash', data: new Uint8Array(HASH['sha-256']
 
 export const TRUSTED_PEER_TARGET: FuzzTarget = {
   name: 'gateway-trusted-peer',
-  shortRuns: 400,
+  shortRuns: 150,
   seeds: () => {
     const genuine = recordNegotiation(OPTIONS);
     const again = genuine.map((entry) => frame(flagsOf(entry), renumbered(flagsOf(entry), entry.datagram, 0x1000)));
