@@ -56,6 +56,7 @@ type NumericFunction = (...parameters: number[]) => number;
 
 export const libc = {
   socket: bind('socket', 'int', ['int', 'int', 'int']),
+  socketpair: bind('socketpair', 'int', ['int', 'int', 'int', 'uintptr_t']),
   bind: bind('bind', 'int', ['int', 'uintptr_t', 'uint32_t']),
   setsockopt: bind('setsockopt', 'int', ['int', 'int', 'int', 'uintptr_t', 'uint32_t']),
   getsockopt: bind('getsockopt', 'int', ['int', 'int', 'int', 'uintptr_t', 'uintptr_t']),

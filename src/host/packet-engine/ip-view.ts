@@ -21,7 +21,15 @@ export const Ipv4 = {
 /** Offsets from the start of an IPv6 header. */
 export const Ipv6 = { payloadLength: 4, nextHeader: 6, hopLimit: 7, addresses: 8 } as const;
 /** Offsets from the start of a TCP header. */
-export const Tcp = { sequence: 4, acknowledgment: 8, dataOffset: 12, flags: 13, checksum: 16 } as const;
+export const Tcp = {
+  sequence: 4,
+  acknowledgment: 8,
+  dataOffset: 12,
+  flags: 13,
+  window: 14,
+  checksum: 16,
+  urgentPointer: 18,
+} as const;
 /** Offsets from the start of a UDP header. */
 export const Udp = { length: 4, checksum: 6 } as const;
 

@@ -212,8 +212,9 @@ export class TunnelWriter {
     if (candidate.nextSequence !== flow.nextSequence) return false;
     if (view.getUint32(a + Tcp.acknowledgment) !== view.getUint32(b + Tcp.acknowledgment)) return false;
     if ((view.getUint8(b + Tcp.flags) & ~TcpFlag.push) !== TcpFlag.ack) return false;
-    // The window and the options, which say the same in every piece; the checksum and urgent pointer between them are not compared.
-    if (view.getUint16(a + Tcp.flags + 1) !== view.getUint16(b + Tcp.flags + 1)) return false;
+    // Window, urgent pointer and options say the same in every piece.
+    if (view.getUint16(a + Tcp.window) !== view.getUint16(b + Tcp.window)) return false;
+    if (view.getUint16(a + Tcp.urgentPointer) !== view.getUint16(b + Tcp.urgentPointer)) return false;
     const options = flow.headerLength - flow.ipLength;
     for (let at = TCP_HEADER_LENGTH; at < options; at += 4)
       if (view.getUint32(a + at) !== view.getUint32(b + at)) return false;
