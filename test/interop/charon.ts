@@ -128,6 +128,8 @@ function strongswanConf(folder: string, extra: string): string {
   load = ${PLUGINS}
   install_virtual_ip = yes
   retransmit_timeout = 1.0
+  # Its own words for what Aggressive Mode with a pre-shared key is worth; the tests need both roles.
+  i_dont_care_about_security_and_use_aggressive_mode_psk = yes
   ${extra}
   filelog {
     file {

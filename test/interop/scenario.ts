@@ -44,6 +44,7 @@ export class Scenario {
   readonly #nat: NatSide;
   #ours: GatewayProcess | undefined;
   #theirs: Charon | undefined;
+  #swanctl: CharonConfiguration | undefined;
 
   constructor(context: TestContext, nat: NatSide = 'none') {
     this.#nat = nat;
@@ -75,6 +76,7 @@ export class Scenario {
     const configuration = join(this.#folder, 'ours.conf');
     writeFileSync(configuration, srx);
     const { namespaces } = this;
+    this.#swanctl = swanctl;
     this.#theirs = await Charon.start(namespaces, 'theirs', join(this.#folder, 'theirs'), swanctl);
     this.#ours = await GatewayProcess.start({
       namespaces,
@@ -89,6 +91,12 @@ export class Scenario {
   async wakeTunnel(journey: Journey): Promise<void> {
     await this.ping(journey, 1, 3000);
     await eventually(async () => (await this.ours.ipsecSas()).length > 0);
+  }
+
+  /** strongSwan again, with the same configuration and no memory. */
+  async restartTheirs(): Promise<void> {
+    if (!this.#swanctl) throw new Error('strongSwan has not been started');
+    this.#theirs = await Charon.start(this.namespaces, 'theirs', join(this.#folder, 'theirs-again'), this.#swanctl);
   }
 
   ping(journey: Journey, echoes = 3, wait = 4000): Promise<EchoReport> {
@@ -131,8 +139,13 @@ export class Scenario {
     );
     namespaces.ip(hidden, 'route', 'add', 'default', 'via', '192.168.7.1');
     namespaces.enableForwarding('nat');
-    const rules =
-      'table ip nat { chain out { type nat hook postrouting priority 100; oifname "outside" masquerade random; } }';
+    const rules = `table ip nat {
+  chain out {
+    type nat hook postrouting priority 100
+    oifname "outside" masquerade random
+  }
+}
+`;
     const done = namespaces.run('nat', 'nft', [rules]);
     if (done.status !== 0) throw new Error(`nft: ${done.stderr}`);
   }

@@ -42,31 +42,33 @@ const SWANCTL: SwanctlSettings = {
 
 const options = { skip: skipReason(), timeout: 120_000 };
 
-test('strongSwan: we initiate, traffic passes both ways, phase 2 is rekeyed, and our Delete is heard', {
-  skip,
-}, async (context) => {
-  const scenario = new Scenario(context);
-  await scenario.start(srxConfiguration({ ...SRX, ipsecLifetime: 180 }), { swanctl: swanctlConfiguration(SWANCTL) });
-  const { ours, theirs } = scenario;
+test(
+  'strongSwan: we initiate, traffic passes both ways, phase 2 is rekeyed, and our Delete is heard',
+  options,
+  async (context) => {
+    const scenario = new Scenario(context);
+    await scenario.start(srxConfiguration({ ...SRX, ipsecLifetime: 180 }), { swanctl: swanctlConfiguration(SWANCTL) });
+    const { ours, theirs } = scenario;
 
-  await scenario.wakeTunnel(TO_THEM);
-  assert.equal((await scenario.ping(TO_THEM)).received, 3, scenario.logs());
-  assert.equal((await scenario.ping(TO_US)).received, 3, scenario.logs());
-  const moved = await scenario.transfer(TO_THEM);
-  assert.ok(moved.octets > 100_000, `${moved.octets} octets of TCP arrived\n${scenario.logs()}`);
+    await scenario.wakeTunnel(TO_THEM);
+    assert.equal((await scenario.ping(TO_THEM)).received, 3, scenario.logs());
+    assert.equal((await scenario.ping(TO_US)).received, 3, scenario.logs());
+    const moved = await scenario.transfer(TO_THEM);
+    assert.ok(moved.octets > 100_000, `${moved.octets} octets of TCP arrived\n${scenario.logs()}`);
 
-  const [before] = await ours.ipsecSas();
-  assert.equal((await theirs.rekeyChild('net')).status, 0, scenario.logs());
-  const isRekeyed = await eventually(async () =>
-    (await ours.ipsecSas()).some((sa) => sa.isCurrent && sa.inboundSpi !== before?.inboundSpi),
-  );
-  assert.ok(isRekeyed, `no new pair: ${JSON.stringify(await ours.ipsecSas())}\n${scenario.logs()}`);
-  assert.equal((await scenario.ping(TO_THEM)).received, 3, scenario.logs());
+    const [before] = await ours.ipsecSas();
+    assert.equal((await theirs.rekeyChild('net')).status, 0, scenario.logs());
+    const isRekeyed = await eventually(async () =>
+      (await ours.ipsecSas()).some((sa) => sa.isCurrent && sa.inboundSpi !== before?.inboundSpi),
+    );
+    assert.ok(isRekeyed, `no new pair: ${JSON.stringify(await ours.ipsecSas())}\n${scenario.logs()}`);
+    assert.equal((await scenario.ping(TO_THEM)).received, 3, scenario.logs());
 
-  await ours.clear();
-  const isGone = await eventually(async () => (await theirs.sas()).trim() === '');
-  assert.ok(isGone, `strongSwan still has SAs\n${await theirs.sas()}\n${scenario.logs()}`);
-});
+    await ours.clear();
+    const isGone = await eventually(async () => (await theirs.sas()).trim() === '');
+    assert.ok(isGone, `strongSwan still has SAs\n${await theirs.sas()}\n${scenario.logs()}`);
+  },
+);
 
 test('strongSwan: it initiates, traffic passes both ways, and its Delete is heard', options, async (context) => {
   const scenario = new Scenario(context);
