@@ -1,3 +1,4 @@
+import { BELIEVED_PACKETS_TARGET } from './believed-packets-target.ts';
 import { CONFIGURATION_TARGET } from './configuration-target.ts';
 import { DATA_PLANE_TARGET } from './data-plane-target.ts';
 import { DECODER_TARGETS } from './decoder-targets.ts';
@@ -9,6 +10,7 @@ import { TRUSTED_PEER_TARGET } from './trusted-peer-target.ts';
 export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   ...DECODER_TARGETS,
   DATA_PLANE_TARGET,
+  BELIEVED_PACKETS_TARGET,
   CONFIGURATION_TARGET,
   UNDER_FIRE_TARGET,
   INTERFERENCE_TARGET,
