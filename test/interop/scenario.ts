@@ -40,7 +40,8 @@ export function skipReason(): string | false {
 /** Sallyport on one side, strongSwan on the other, each with a LAN behind it. Everything goes when the test ends. */
 export class Scenario {
   readonly namespaces: Namespaces;
-  readonly #folder: string;
+  /** For whatever the test writes; goes with it. */
+  readonly folder: string;
   readonly #nat: NatSide;
   #ours: GatewayProcess | undefined;
   #theirs: Charon | undefined;
@@ -50,13 +51,13 @@ export class Scenario {
     this.#nat = nat;
     removeStaleNamespaces();
     this.namespaces = new Namespaces(`interop${letters(count++)}`);
-    this.#folder = mkdtempSync(join(tmpdir(), 'sallyport-interop-'));
+    this.folder = mkdtempSync(join(tmpdir(), 'sallyport-interop-'));
     context.after(async () => {
       await this.#ours?.stop();
       await this.#theirs?.stop();
       this.namespaces.remove();
       const { SALLYPORT_KEEP_LOGS } = process.env;
-      if (!SALLYPORT_KEEP_LOGS) rmSync(this.#folder, { recursive: true, force: true });
+      if (!SALLYPORT_KEEP_LOGS) rmSync(this.folder, { recursive: true, force: true });
     });
     this.#build();
   }
@@ -73,17 +74,19 @@ export class Scenario {
 
   /** Starts both sides. `srx` is our configuration, in either form. */
   async start(srx: string, swanctl: CharonConfiguration): Promise<void> {
-    const configuration = join(this.#folder, 'ours.conf');
-    writeFileSync(configuration, srx);
-    const { namespaces } = this;
     this.#swanctl = swanctl;
-    this.#theirs = await Charon.start(namespaces, 'theirs', join(this.#folder, 'theirs'), swanctl);
+    this.#theirs = await Charon.start(this.namespaces, 'theirs', join(this.folder, 'theirs'), swanctl);
+    await this.startOurs(srx);
+  }
+
+  /** Our side alone, for a peer that is not strongSwan. */
+  async startOurs(srx: string): Promise<void> {
+    const { namespaces, folder } = this;
+    const configuration = join(folder, 'ours.conf');
+    writeFileSync(configuration, srx);
     this.#ours = await GatewayProcess.start({
-      namespaces,
-      namespace: 'ours',
-      program: SALLYPORT,
-      configuration,
-      folder: this.#folder,
+      ...{ namespaces, namespace: 'ours', program: SALLYPORT },
+      ...{ configuration, folder },
     });
   }
 
@@ -96,7 +99,7 @@ export class Scenario {
   /** strongSwan again, with the same configuration and no memory. */
   async restartTheirs(): Promise<void> {
     if (!this.#swanctl) throw new Error('strongSwan has not been started');
-    this.#theirs = await Charon.start(this.namespaces, 'theirs', join(this.#folder, 'theirs-again'), this.#swanctl);
+    this.#theirs = await Charon.start(this.namespaces, 'theirs', join(this.folder, 'theirs-again'), this.#swanctl);
   }
 
   ping(journey: Journey, echoes = 3, wait = 4000): Promise<EchoReport> {
