@@ -1,7 +1,7 @@
 // Decides with whom to talk: keeps gateways supplied with ISAKMP SAs, for the tunnels that need them (RFC 2408 §2.4).
 
 import type { Result } from '../lib/result.ts';
-import { after, type Instant, milliseconds } from '../lib/time.ts';
+import { after, elapsed, type Instant, milliseconds } from '../lib/time.ts';
 import type { UdpPath } from '../model/address.ts';
 import type { GatewayConfig } from '../model/gateway-config.ts';
 import type { IkeRole, SaEndReason } from '../model/ike-event.ts';
@@ -13,6 +13,7 @@ import { IpsecTunnels, RETIRE_AFTER } from './ipsec-tunnels.ts';
 import { IsakmpSas } from './isakmp-sas.ts';
 import type { IkeOutbox } from './outbox.ts';
 import type { Peer } from './peer.ts';
+import { PATIENT, patienceOf } from './retransmission.ts';
 import type { Tunnel, TunnelOwner } from './tunnel.ts';
 import type { IsakmpSa } from './v1/isakmp-sa.ts';
 import type { Refusal } from './v1/peer-fault.ts';
@@ -204,9 +205,20 @@ export class Coordinator implements SaOwner, TunnelOwner {
   handlePeerDead(now: Instant, sa: IsakmpSa, out: IkeOutbox): void {
     const { name } = sa.gateway;
     const peer = this.peers.get(name);
+    const isSuperseded = peer?.current !== undefined && peer.current !== sa;
+    this.endIsakmp(now, sa, 'peer-dead', false, out);
+    // Only this SA is gone over there, its Delete lost: a newer one answers for the peer.
+    if (isSuperseded) return;
     for (const other of peer?.established ?? []) this.endIsakmp(now, other, 'peer-dead', false, out);
     peer?.tryNextAddress();
     this.tunnels.endPairs(now, name, () => true, 'peer-dead', false, now, out);
+  }
+
+  /** The peer may have lost this SA alone: then its packets still come, and detection by traffic would be content for ever. */
+  handleUnanswered(now: Instant, sa: IsakmpSa, out: IkeOutbox): void {
+    if (!sa.isEstablished || elapsed(sa.heardAt, now) < patienceOf(PATIENT)) return;
+    this.endIsakmp(now, sa, 'failed', true, out);
+    this.#keepWatching(now, sa.gateway.name, out);
   }
 
   handlePathMoved(sa: IsakmpSa, from: UdpPath, to: UdpPath, out: IkeOutbox): void {

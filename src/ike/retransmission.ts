@@ -24,6 +24,17 @@ export const PATIENT: RetransmissionPolicy = {
  */
 export const RELUCTANT: RetransmissionPolicy = { ...PATIENT, initial: milliseconds(2000), sendsMax: 3 };
 
+/** How long after the first sending the sender gives up. */
+export function patienceOf(policy: RetransmissionPolicy): Milliseconds {
+  let total = 0;
+  let wait: number = policy.initial;
+  for (let send = 0; send < policy.sendsMax; send++) {
+    total += wait;
+    wait = Math.min(wait * policy.factor, policy.longest);
+  }
+  return milliseconds(total);
+}
+
 /** The timer of one message that awaits an answer. A new one is made for each message. */
 export class Retransmission {
   readonly #policy: RetransmissionPolicy;

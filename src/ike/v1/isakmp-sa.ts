@@ -74,6 +74,7 @@ export class IsakmpSa {
   #isDeleted = false;
   /** The path of the message being handled, until it is authenticated. */
   #candidatePath: UdpPath | undefined;
+  #heardAt: Instant = NEVER;
   ipsecSasCreated = 0;
   ipsecSasDeleted = 0;
 
@@ -129,6 +130,11 @@ export class IsakmpSa {
 
   get establishedAt(): Instant {
     return this.#establishedAt;
+  }
+
+  /** When the peer last proved that it has this SA; packets of IPsec SAs do not prove that. */
+  get heardAt(): Instant {
+    return this.#heardAt;
   }
 
   /** Where phase 1 stands. */
@@ -215,6 +221,7 @@ export class IsakmpSa {
 
   /** A message of this SA has been authenticated: the peer lives, and is where it came from if a NAT may move it (RFC 3947 §4). */
   noteAuthenticated(now: Instant, out: IkeOutbox): void {
+    this.#heardAt = now;
     this.#liveness?.handleInboundTraffic(now);
     const to = this.#candidatePath;
     const from = this.#channel.path;
@@ -361,6 +368,7 @@ export class IsakmpSa {
   #establish(now: Instant, outcome: Phase1Outcome, out: IkeOutbox): void {
     this.#outcome = outcome;
     this.#establishedAt = now;
+    this.#heardAt = now;
     const { random } = this.#owner.environment;
     const { agreement } = this.#phase1;
     invariant(agreement !== undefined, 'an established SA has a suite');

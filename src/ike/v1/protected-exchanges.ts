@@ -203,6 +203,7 @@ export class ProtectedExchanges {
         this.#quickModes.delete(messageId);
         this.#refuse(role, subject, progress.refusal, undefined, out);
         this.#owner.handleQuickModeFailed(now, this.#sa, role, subject, out);
+        if (progress.refusal.fault === 'timed-out') this.#owner.handleUnanswered(now, this.#sa, out);
         return;
       case 'connected':
         this.#owner.handlePairConfirmed(now, this.#sa, subject, out);

@@ -51,6 +51,8 @@ export interface SaOwner {
   handlePairConfirmed(now: Instant, sa: IsakmpSa, subject: QuickModeSubject, out: IkeOutbox): void;
   /** Quick Mode has come to nothing; the failure has been reported. */
   handleQuickModeFailed(now: Instant, sa: IsakmpSa, role: IkeRole, subject: QuickModeSubject, out: IkeOutbox): void;
+  /** An exchange under this SA was given up, with no answer. */
+  handleUnanswered(now: Instant, sa: IsakmpSa, out: IkeOutbox): void;
   /** Our offer was dropped in favour of the peer's own. */
   handleQuickModeYielded(now: Instant, subject: QuickModeSubject, out: IkeOutbox): void;
   handlePeerDeletedIpsec(
