@@ -40,7 +40,7 @@ export const PHASE2_ATTRIBUTE = {
 export const LIFE_TYPE = { seconds: 1, kilobytes: 2 } as const;
 
 /** Encapsulation modes (RFC 2407 §4.5); through UDP: RFC 3947 §5.1, and the numbers of the drafts before it. */
-export const ENCAPSULATION_MODE = {
+const ENCAPSULATION_MODE = {
   tunnel: 1,
   transport: 2,
   'udp-tunnel': 3,
