@@ -11,7 +11,7 @@ import {
   SOCK_CLOEXEC,
   SOCK_RAW,
 } from '../src/host/libc.ts';
-import { writeSocketAddress } from '../src/host/socket-address.ts';
+import { socketAddress } from '../src/host/socket-address.ts';
 import { address } from '../src/model/address.ts';
 import { PLAINTEXT_MARKER } from './wire-frame.ts';
 
@@ -42,7 +42,8 @@ const socket = check(libc.socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP)
 const poll = check(libc.epollCreate(0), 'epoll_create1', 'ICMP echo');
 memory.view.setUint32(EVENT_AT, EPOLLIN, true);
 check(libc.epollControl(poll, EPOLL_CTL_ADD, socket, memory.address + EVENT_AT), 'epoll_ctl', 'ICMP echo');
-const addressLength = writeSocketAddress(memory.view, ADDRESS_AT, { address: address(String(target)), port: 0 });
+const destination = socketAddress({ address: address(String(target)), port: 0 });
+memory.bytes.set(destination, ADDRESS_AT);
 
 const sentAt = new Map<number, number>();
 const roundTripMilliseconds: number[] = [];
@@ -65,7 +66,7 @@ function send(sequence: number): void {
   memory.view.setUint16(2, checksum(message));
   sentAt.set(sequence, performance.now());
   // A refusal (no route, or one that drops) counts as a request without a reply.
-  libc.sendto(socket, memory.address, LENGTH, 0, memory.address + ADDRESS_AT, addressLength);
+  libc.sendto(socket, memory.address, LENGTH, 0, memory.address + ADDRESS_AT, destination.length);
 }
 
 /** Takes replies until then, or until there is nothing left to wait for. */

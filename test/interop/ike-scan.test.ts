@@ -7,19 +7,18 @@ import { whyNoNamespaces } from '../../lab/namespaces.ts';
 import { OUR_ADDRESS, OUR_LAN, Scenario, THEIR_ADDRESS, THEIR_LAN } from './scenario.ts';
 import { srxConfiguration } from './srx-configuration.ts';
 
-const SECRET = 'correct horse';
+const SECRET = 'correcthorse';
 
 /** The transform that the gateway is configured for, in ike-scan's words: AES-128, SHA-1, pre-shared key, group 2. */
 const TRANSFORM = '--trans=(1=7,14=128,2=2,3=1,4=2)';
 
 const skip = whyNoNamespaces() ?? (existsSync('/usr/bin/ike-scan') ? false : 'ike-scan is not installed');
 
-test('ike-scan gets a proper answer to Main Mode, with our vendor IDs', { skip, timeout: 60_000 }, async (context) => {
+test('ike-scan gets a proper answer to Main Mode', { skip, timeout: 60_000 }, async (context) => {
   const scenario = await open(new Scenario(context), 'main');
   const { stdout } = scan(scenario, '-M', TRANSFORM);
   assert.match(stdout, /Main Mode Handshake returned/, `${stdout}\n${scenario.logs()}`);
-  assert.match(stdout, /Enc=AES KeyLength=128 Hash=SHA1 Group=2:modp1024 Auth=PSK/, stdout);
-  assert.match(stdout, /RFC 3947 NAT-T/, stdout);
+  assert.match(stdout, /Enc=AES KeyLength=128 Hash=SHA1 Auth=PSK Group=2:modp1024/, stdout);
 });
 
 test('ike-scan is refused when it offers nothing that we take', { skip, timeout: 60_000 }, async (context) => {

@@ -59,6 +59,7 @@ for (const suite of SUITES)
       extendedSequenceNumbers: suite.esn ?? false,
       tunnels: [{ name: 'st0.0', addresses: [`${OUR_INNER}/30`], routes: ['10.2.0.0/24'] }],
       offload: 'none',
+      without: [],
     });
     context.after(() => gateway.stop());
     pingThrough(namespaces, 'a', THEIR_INNER);
