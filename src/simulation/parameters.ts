@@ -67,10 +67,13 @@ const GROUPS = ['group19', 'group19', 'group19', 'group19', 'group19', 'group20'
 export function drawParameters(chance: Chance, options: ParameterOptions): SimulationParameters {
   const isBranchBehindNat = chance.happens(0.35);
   const faultsMilliseconds = options.faultsSeconds * 1000;
+  const offices = drawOffices(chance.fork('offices'), isBranchBehindNat);
+  const quality = drawQuality(chance.fork('quality'), options.lossMax);
   return {
-    offices: drawOffices(chance.fork('offices'), isBranchBehindNat),
+    offices,
     faultsSeconds: options.faultsSeconds,
-    quality: drawQuality(chance.fork('quality'), options.lossMax),
+    // Nothing protects NAT-D: one altered octet looks like a NAT, through which AH is refused for as long as that phase 1 lasts.
+    quality: offices.protocol === 'ah' ? { ...quality, corruption: 0 } : quality,
     clocks: { main: drawClock(chance), branch: drawClock(chance) },
     ...(isBranchBehindNat ? { nat: drawNat(chance.fork('nat')) } : {}),
     ...(chance.happens(0.4) ? { attackInterval: milliseconds(chance.integer(500, 5000)) } : {}),

@@ -2,7 +2,7 @@
 // asked for; then the faults stop, and the tunnel must recover within its deadline and from then on lose nothing (style: TigerBeetle's
 // safety, then liveness).
 
-import { PATIENT } from '../ike/retransmission.ts';
+import { PATIENT, patienceOf } from '../ike/retransmission.ts';
 import { after, elapsed, type Instant, instant, milliseconds, type Seconds, seconds } from '../lib/time.ts';
 import type { DataPlaneCommand } from '../model/data-plane.ts';
 import type { GatewayConfig } from '../model/gateway-config.ts';
@@ -339,11 +339,5 @@ class Simulation {
 /** Detecting that the peer is gone, one attempt that fails because it began too early, and one that does not. */
 function recoveryDeadline(parameters: SimulationParameters): Seconds {
   const { interval, threshold } = parameters.offices.deadPeerDetection;
-  let failedAttempt = 0;
-  let wait: number = PATIENT.initial;
-  for (let send = 0; send < PATIENT.sendsMax; send++) {
-    failedAttempt += wait;
-    wait = Math.min(wait * PATIENT.factor, PATIENT.longest);
-  }
-  return seconds(interval * threshold + failedAttempt / 1000 + NEGOTIATION_SECONDS);
+  return seconds(interval * threshold + patienceOf(PATIENT) / 1000 + NEGOTIATION_SECONDS);
 }
