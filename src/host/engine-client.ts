@@ -6,9 +6,11 @@ import { check, EFD_CLOEXEC, EFD_NONBLOCK, libc, NativeMemory } from './libc.ts'
 import type {
   CountedSa,
   EngineCounters,
+  EngineFeature,
   EngineRawSocket,
   EngineReport,
   EngineRequest,
+  EngineSettings,
   EngineTunnel,
   EngineUdpSocket,
 } from './packet-engine/messages.ts';
@@ -37,12 +39,17 @@ export class EngineClient {
   readonly #stopped: Promise<void>;
   #lastId = 0;
 
-  constructor(rawSockets: readonly EngineRawSocket[], handlers: EngineHandlers) {
+  constructor(
+    rawSockets: readonly EngineRawSocket[],
+    handlers: EngineHandlers,
+    without: readonly EngineFeature[] = [],
+  ) {
     const flags = EFD_NONBLOCK | EFD_CLOEXEC;
     this.#wakeDescriptor = check(libc.eventfd(0, flags), 'eventfd', 'packet engine');
     this.#one.view.setUint32(0, 1, true);
+    const settings: EngineSettings = { wakeDescriptor: this.#wakeDescriptor, rawSockets, without };
     this.#worker = new Worker(new URL('./packet-engine/worker.js', import.meta.url), {
-      workerData: { wakeDescriptor: this.#wakeDescriptor, rawSockets },
+      workerData: settings,
       name: 'packet-engine',
     });
     this.#worker.on('message', (report: EngineReport) => this.#handleReport(report, handlers));

@@ -2,9 +2,10 @@ import type { AddressFamily, IpAddress } from '../model/address.ts';
 import type { GatewayConfig } from '../model/gateway-config.ts';
 import { libc } from './libc.ts';
 import type { EngineRawSocket, EngineUdpSocket } from './packet-engine/messages.ts';
-import { openRawReceiveSocket, openRawSendSocket, openUdpSocket } from './sockets.ts';
+import { openNatTraversalSockets, openRawReceiveSocket, openRawSendSocket, openUdpSocket } from './sockets.ts';
 
-const IKE_PORTS = [500, 4500];
+const IKE_PORT = 500;
+const NAT_TRAVERSAL_PORT = 4500;
 
 /** The raw sockets for ESP and AH; IPv6's are left out where the kernel has no IPv6. */
 export function openRawSockets(): readonly EngineRawSocket[] {
@@ -16,7 +17,24 @@ export function openRawSockets(): readonly EngineRawSocket[] {
   }
 }
 
-/** The UDP sockets of IKE, two for each local address in use. */
+/** The sockets of IKE at one local address: port 500, and port 4500, where ESP and IKE have a socket each. */
+export function openIkeSockets(address: IpAddress): readonly EngineUdpSocket[] {
+  const descriptor = openUdpSocket({ address, port: IKE_PORT });
+  try {
+    const port = NAT_TRAVERSAL_PORT;
+    const { esp, ike } = openNatTraversalSockets({ address, port });
+    const sockets = [
+      { address, port: IKE_PORT, descriptor, isForReceivingOnly: false },
+      { address, port, descriptor: esp, isForReceivingOnly: false },
+    ];
+    return ike === undefined ? sockets : [...sockets, { address, port, descriptor: ike, isForReceivingOnly: true }];
+  } catch (error) {
+    libc.close(descriptor);
+    throw error;
+  }
+}
+
+/** The UDP sockets of IKE, for each local address in use. */
 export class HostUdpSockets {
   readonly #sockets = new Map<IpAddress, readonly EngineUdpSocket[]>();
 
@@ -30,7 +48,7 @@ export class HostUdpSockets {
     try {
       for (const address of wanted) {
         if (this.#sockets.has(address)) continue;
-        for (const port of IKE_PORTS) opened.push({ address, port, descriptor: openUdpSocket({ address, port }) });
+        opened.push(...openIkeSockets(address));
       }
     } catch (error) {
       for (const socket of opened) libc.close(socket.descriptor);

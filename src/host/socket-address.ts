@@ -7,22 +7,15 @@ export const SOCKET_ADDRESS_LENGTH_MAX = 28;
 const IPV4_LENGTH = 16;
 const IPV6_LENGTH = 28;
 
-/** Writes a `sockaddr_in` or `sockaddr_in6` at `offset`; returns its length. */
-export function writeSocketAddress(view: DataView, offset: number, endpoint: UdpEndpoint): number {
-  const octets = addressOctets(endpoint.address);
-  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-  if (addressFamily(endpoint.address) === 4) {
-    bytes.fill(0, offset, offset + IPV4_LENGTH);
-    view.setUint16(offset, AF_INET, true);
-    view.setUint16(offset + 2, endpoint.port);
-    bytes.set(octets, offset + 4);
-    return IPV4_LENGTH;
-  }
-  bytes.fill(0, offset, offset + IPV6_LENGTH);
-  view.setUint16(offset, AF_INET6, true);
-  view.setUint16(offset + 2, endpoint.port);
-  bytes.set(octets, offset + 8);
-  return IPV6_LENGTH;
+/** The endpoint as a `sockaddr_in` or `sockaddr_in6`, in a new array. */
+export function socketAddress(endpoint: UdpEndpoint): Uint8Array {
+  const isIpv4 = addressFamily(endpoint.address) === 4;
+  const bytes = new Uint8Array(isIpv4 ? IPV4_LENGTH : IPV6_LENGTH);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, isIpv4 ? AF_INET : AF_INET6, true);
+  view.setUint16(2, endpoint.port);
+  bytes.set(addressOctets(endpoint.address), isIpv4 ? 4 : 8);
+  return bytes;
 }
 
 /** Reads what the kernel wrote as a `sockaddr`; `undefined` for a family that is neither IPv4 nor IPv6. */

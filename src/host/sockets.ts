@@ -28,15 +28,64 @@ import {
 } from './libc.ts';
 import { OWN_MARK } from './own-mark.ts';
 import { findUdpPortOwner } from './port-owner.ts';
-import { writeSocketAddress } from './socket-address.ts';
+import { socketAddress } from './socket-address.ts';
 
 const BUFFER_LENGTH = 8 * 1024 * 1024;
 /** No DF bit, and the kernel fragments: what `IP_PMTUDISC_DONT` means. Junos' default for ESP is df-bit clear. */
 const PMTU_DISCOVERY_OFF = 0;
+const SO_REUSEPORT = 15;
+const SO_ATTACH_REUSEPORT_CBPF = 51;
+const BPF_LOAD_WORD = 0x20;
+const BPF_JUMP_IF_EQUAL = 0x15;
+const BPF_RETURN = 0x06;
 const scratch = NativeMemory.allocate(128);
 
 /** A UDP socket bound to exactly this address and port; throws an Error that says who has the port if it is taken. */
 export function openUdpSocket(local: UdpEndpoint): number {
+  return openBound(local, false);
+}
+
+/**
+ * Two sockets bound to the same address and port: the kernel gives what begins with the non-ESP marker (RFC 3948 §2.2) to `ike`, and
+ * everything else to `esp`. So a flood of ESP fills its own buffer only. `ike` is absent where the kernel cannot tell them apart.
+ */
+export function openNatTraversalSockets(local: UdpEndpoint): { readonly esp: number; readonly ike?: number } {
+  // Sockets that share a port would also share it with another daemon's: the port is tried alone first.
+  libc.close(openBound(local, false));
+  const esp = openBound(local, true);
+  try {
+    attachMarkerFilter(esp);
+    return { esp, ike: openBound(local, true) };
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    return { esp };
+  }
+}
+
+// Classic BPF, which sees the UDP payload: load its first word; zero: the second socket; anything else, and what is shorter: the first.
+const MARKER_FILTER = [
+  [BPF_LOAD_WORD, 0, 0, 0],
+  [BPF_JUMP_IF_EQUAL, 0, 1, 0],
+  [BPF_RETURN, 0, 0, 1],
+  [BPF_RETURN, 0, 0, 0],
+] as const;
+
+function attachMarkerFilter(descriptor: number): void {
+  const memory = NativeMemory.allocate(128);
+  for (const [index, [code, ifTrue, ifFalse, value]] of MARKER_FILTER.entries()) {
+    const at = 32 + index * 8;
+    memory.view.setUint16(at, code, true);
+    memory.view.setUint8(at + 2, ifTrue);
+    memory.view.setUint8(at + 3, ifFalse);
+    memory.view.setUint32(at + 4, value, true);
+  }
+  memory.view.setUint16(0, MARKER_FILTER.length, true);
+  memory.view.setBigUint64(8, BigInt(memory.address + 32), true);
+  const result = libc.setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, memory.address, 16);
+  check(result, 'setsockopt', 'SO_ATTACH_REUSEPORT_CBPF');
+}
+
+function openBound(local: UdpEndpoint, isShared: boolean): number {
   const isIpv4 = addressFamily(local.address) === 4;
   const descriptor = openSocket(isIpv4 ? AF_INET : AF_INET6, SOCK_DGRAM, 0, 'UDP socket');
   try {
@@ -46,8 +95,10 @@ export function openUdpSocket(local: UdpEndpoint): number {
       setOption(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, 1);
       setOption(descriptor, IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTU_DISCOVERY_OFF);
     }
-    const length = writeSocketAddress(scratch.view, 0, local);
-    check(libc.bind(descriptor, scratch.address, length), 'bind', formatEndpoint(local));
+    if (isShared) setOption(descriptor, SOL_SOCKET, SO_REUSEPORT, 1);
+    const name = socketAddress(local);
+    scratch.bytes.set(name);
+    check(libc.bind(descriptor, scratch.address, name.length), 'bind', formatEndpoint(local));
     return descriptor;
   } catch (error) {
     libc.close(descriptor);

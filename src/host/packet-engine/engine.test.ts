@@ -1,16 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { namespaceTestSkip } from '../test-namespace.fixture.ts';
 import type { KeyedGatewaySettings } from './keyed-gateway.fixture.ts';
 import { joinedNamespaces, KeyedGateway, OUTER } from './keyed-pair.fixture.ts';
 
-type Variant = Pick<KeyedGatewaySettings, 'encapsulation' | 'encryption' | 'integrity' | 'extendedSequenceNumbers'>;
+type Variant = Pick<
+  KeyedGatewaySettings,
+  'encapsulation' | 'encryption' | 'integrity' | 'extendedSequenceNumbers' | 'without'
+>;
 
 const GCM: Variant = {
   encapsulation: 'udp',
   encryption: 'aes-256-gcm',
   integrity: 'none',
   extendedSequenceNumbers: false,
+  without: [],
 };
 const VARIANTS: Readonly<Record<string, Variant & { readonly outer?: 6; readonly inner?: 6 }>> = {
   'AES-GCM in UDP': GCM,
@@ -20,6 +25,10 @@ const VARIANTS: Readonly<Record<string, Variant & { readonly outer?: 6; readonly
     encapsulation: 'raw',
     extendedSequenceNumbers: true,
     outer: 6,
+  },
+  'AES-GCM in UDP on a bare system': {
+    ...GCM,
+    without: ['udp-segmentation', 'udp-receive-offload', 'vectors', 'openssl'],
   },
   'AES-GCM in UDP over IPv6, with IPv6 inside': { ...GCM, outer: 6, inner: 6 },
   'AES-CBC with HMAC in UDP': { ...GCM, encryption: 'aes-256-cbc', integrity: 'hmac-sha-256-128' },
@@ -60,7 +69,7 @@ for (const offload of ['none', 'tcp', 'tcp-and-udp'] as const)
             '-i',
             '0.05',
             '-W',
-            '1',
+            '10',
             '-s',
             `${size}`,
             innerB,
@@ -76,3 +85,39 @@ for (const offload of ['none', 'tcp', 'tcp-and-udp'] as const)
         namespaces.remove();
       }
     });
+
+test('IKE and keepalives on port 4500 arrive while more ESP comes in than can be opened', {
+  skip: namespaceTestSkip(),
+}, async () => {
+  const namespaces = joinedNamespaces('flood');
+  const sender = new URL('./flood.fixture.js', import.meta.url).pathname;
+  try {
+    const b = await KeyedGateway.start(namespaces, 'b', {
+      ...GCM,
+      offload: 'tcp-and-udp',
+      side: 1,
+      local: OUTER.b,
+      remote: OUTER.a,
+      tunnels: [{ name: 'st0.0', addresses: ['10.9.0.2/30'], routes: [] }],
+    });
+    const flooding = namespaces.runAsync('a', process.execPath, [sender, OUTER.b]);
+    // While the gateway is held, its buffer for ESP must overflow, whatever this machine can do.
+    await sleep(500);
+    process.kill(b.processId ?? process.pid, 'SIGSTOP');
+    await sleep(700);
+    process.kill(b.processId ?? process.pid, 'SIGCONT');
+    const flood = await flooding;
+    assert.equal(flood.status, 0, flood.stderr);
+    const sent = JSON.parse(flood.stdout);
+    const { counters } = await b.counters();
+    assert.equal(counters.engine['ike-received'], sent.ike);
+    const received = counters.engine['socket-received'];
+    assert.ok(
+      received < sent.esp,
+      `of ${sent.esp} ESP packets ${received} came in: the flood was more than the buffer holds`,
+    );
+    await b.stop();
+  } finally {
+    namespaces.remove();
+  }
+});

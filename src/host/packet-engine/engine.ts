@@ -5,6 +5,7 @@
 // Level-triggered epoll and bounded batches make it fair: no source, IKE's datagrams among them, waits for another's flood to end.
 
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { nodePacketCrypto } from '../../crypto/node-packet-provider.ts';
 import { systemRandom } from '../../crypto/node-provider.ts';
 import { DataPlane } from '../../ipsec/data-plane.ts';
 import type { DataPlaneOutbox } from '../../ipsec/outbox.ts';
@@ -16,10 +17,10 @@ import { libc, NativeMemory } from '../libc.ts';
 import { POLICY_INTERFACE } from '../network-plan.ts';
 import { Arena } from './arena.ts';
 import { EngineTally } from './engine-counters.ts';
-import type { CountedSa, EngineReport, EngineRequest, EngineSettings } from './messages.ts';
+import type { CountedSa, EngineFeature, EngineReport, EngineRequest, EngineSettings } from './messages.ts';
 import { createPacketCrypto } from './openssl-packet-crypto.ts';
 import { OutboundArea } from './outbound-area.ts';
-import { createPacketArithmetic } from './packet-arithmetic.ts';
+import { createPacketArithmetic, ScalarArithmetic } from './packet-arithmetic.ts';
 import { Poller, type Readable } from './poller.ts';
 import { RawReceiver, RawTargets } from './raw-socket.ts';
 import { ReceiveBatch } from './receive-batch.ts';
@@ -41,32 +42,42 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   readonly #arena = new Arena(ARENA_LENGTH);
   readonly #tally = new EngineTally();
   readonly #poller = new Poller();
-  readonly #dataPlane = new DataPlane({ crypto: createPacketCrypto(this.#arena), random: systemRandom });
+  readonly #dataPlane: DataPlane;
   readonly #tunnels = new Map<string, TunnelPort>();
   readonly #udpPorts = new Map<string, UdpPort>();
   readonly #area = new OutboundArea(this.#arena, AREA_LENGTH);
   readonly #copies = new OutboundArea(this.#arena, COPIES_LENGTH);
   readonly #receiveBatch = new ReceiveBatch(this.#arena);
-  readonly #sendBatch = new SendBatch(this.#arena, this.#tally);
+  readonly #sendBatch = new SendBatch(this.#arena, this.#tally, (text) => this.#notice(text));
   readonly #rawTargets: RawTargets;
-  readonly #arithmetic = createPacketArithmetic(this.#arena);
-  readonly #writer = new TunnelWriter(this.#arena, this.#tally, this.#arithmetic);
+  readonly #writer: TunnelWriter;
+  readonly #without: readonly EngineFeature[];
+  readonly #notices = new Set<string>();
   readonly #tunnelSurroundings: TunnelSurroundings;
   readonly #wakeCount = NativeMemory.allocate(128);
   #isRunning = true;
+  #isTurnWanted = false;
   #lastPath: UdpPath | undefined;
   #lastPort: UdpPort | undefined;
 
   constructor(settings: EngineSettings, port: MessagePort) {
     this.#port = port;
     this.descriptor = settings.wakeDescriptor;
-    this.#rawTargets = new RawTargets(this.#arena, settings.rawSockets);
+    this.#without = settings.without;
+    const crypto = createPacketCrypto(this.#arena, settings.without);
+    const arithmetic = createPacketArithmetic(this.#arena, settings.without);
+    if (crypto === nodePacketCrypto)
+      this.#notice('OpenSSL cannot be reached: packets are encrypted through Node, slower');
+    if (arithmetic instanceof ScalarArithmetic) this.#notice('no WebAssembly vectors: checksums are slower');
+    this.#dataPlane = new DataPlane({ crypto, random: systemRandom });
+    this.#writer = new TunnelWriter(this.#arena, this.#tally, arithmetic);
+    this.#rawTargets = new RawTargets(settings.rawSockets);
     const flush = () => this.#flush();
     this.#tunnelSurroundings = {
       arena: this.#arena,
       tally: this.#tally,
       area: this.#area,
-      splitter: new SuperPacketSplitter(this.#arena, this.#arithmetic, this.#area, flush),
+      splitter: new SuperPacketSplitter(this.#arena, arithmetic, this.#area, flush),
       flush,
     };
     this.#poller.add(this);
@@ -80,15 +91,23 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
         );
   }
 
-  /** Returns once `stop` has been asked for. */
+  /**
+   * Carries packets until `stop` is asked for. After each request of the control thread the worker's own event loop has a turn, without
+   * which Node would never free what SAs that are gone have left in OpenSSL.
+   */
   run(): void {
     this.#handleRequests(this.#now());
-    while (this.#isRunning) {
+    while (this.#isRunning && !this.#isTurnWanted) {
       const count = this.#poller.wait(this.#timeout());
       const now = this.#now();
       for (let index = 0; index < count; index++) this.#poller.source(index)?.handleReadable(now);
       if (now >= this.#dataPlane.nextTimeout()) this.#dataPlane.handleTimeout(now, this);
       this.#flush();
+    }
+    this.#isTurnWanted = false;
+    if (this.#isRunning) {
+      setImmediate(() => this.run());
+      return;
     }
     this.#poller.close();
     this.#report({ kind: 'stopped' });
@@ -98,6 +117,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   handleReadable(now: Instant): void {
     libc.read(this.descriptor, this.#wakeCount.address, 8);
     this.#handleRequests(now);
+    this.#isTurnWanted = true;
   }
 
   deliver(tunnelInterface: string | undefined, packet: Uint8Array): void {
@@ -181,13 +201,15 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
         return;
       }
       case 'add-udp-socket': {
-        const port = new UdpPort(this.#arena, this.#tally, this.#receiveBatch, request.socket, {
+        const port = new UdpPort(this.#arena, this.#tally, this.#receiveBatch, request.socket, this.#without, {
           handleIke: (path, datagram) => this.#report({ kind: 'datagram', path, datagram }, [datagram.buffer]),
           handleEsp: (at, path, payload) => this.#dataPlane.handleUdpPacket(at, path, payload, this),
           flush: () => this.#flush(),
+          handleNotice: (text) => this.#notice(text),
         });
         this.#lastPath = undefined;
-        this.#udpPorts.set(portKey(request.socket.address, request.socket.port), port);
+        if (!request.socket.isForReceivingOnly)
+          this.#udpPorts.set(portKey(request.socket.address, request.socket.port), port);
         return this.#poller.add(port);
       }
       case 'remove-udp-socket':
@@ -215,6 +237,13 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
       counters: { dataPlane: this.#dataPlane.counters(), engine: this.#tally.snapshot() },
       sas: spis.map(({ direction, spi, remoteAddress }) => this.#dataPlane.saCounters(direction, spi, remoteAddress)),
     });
+  }
+
+  /** Says something about this host once. */
+  #notice(text: string): void {
+    if (this.#notices.has(text)) return;
+    this.#notices.add(text);
+    this.#report({ kind: 'notice', text });
   }
 
   #report(report: EngineReport, transfer: readonly ArrayBuffer[] = []): void {

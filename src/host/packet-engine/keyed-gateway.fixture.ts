@@ -16,12 +16,12 @@ import { selectorFromPrefix } from '../../model/traffic-selector.ts';
 import { EngineClient } from '../engine-client.ts';
 import { monotonicNow } from '../event-loop.ts';
 import { HostNetwork } from '../host-network.ts';
-import { openRawSockets } from '../host-sockets.ts';
+import { openIkeSockets, openRawSockets } from '../host-sockets.ts';
 import { planNetwork } from '../network-plan.ts';
 import { NetworkSettings } from '../network-settings.ts';
-import { openUdpSocket } from '../sockets.ts';
 import { networkConfig, prefix, tunnel } from '../test-namespace.fixture.ts';
 import type { TunnelOffload } from '../tunnel-device.ts';
+import type { EngineFeature } from './messages.ts';
 
 export interface KeyedTunnel {
   readonly name: string;
@@ -41,6 +41,7 @@ export interface KeyedGatewaySettings {
   readonly extendedSequenceNumbers: boolean;
   readonly tunnels: readonly KeyedTunnel[];
   readonly offload: TunnelOffload;
+  readonly without: readonly EngineFeature[];
 }
 
 const SPI_FIRST = 0x1000;
@@ -49,20 +50,23 @@ const REPLAY_WINDOW = 64;
 const settings: KeyedGatewaySettings = JSON.parse(process.argv[2] ?? '{}');
 const network = new HostNetwork(new NetworkSettings(), settings.offload);
 const rawSockets = openRawSockets();
-const engine = new EngineClient(rawSockets, {
-  handleDatagram: (path, datagram) => console.error('datagram', JSON.stringify(path), datagram.length),
-  handleEvent: (event) => {
-    if (!event.kind.endsWith('-traffic')) console.error('event', JSON.stringify(event));
+const engine = new EngineClient(
+  rawSockets,
+  {
+    handleDatagram: (path, datagram) => console.error('datagram', JSON.stringify(path), datagram.length),
+    handleEvent: (event) => {
+      if (!event.kind.endsWith('-traffic')) console.error('event', JSON.stringify(event));
+    },
+    handleNotice: (text) => console.error('notice', text),
+    handleFailure: (error) => {
+      console.error('engine failed', error);
+      process.exit(1);
+    },
   },
-  handleNotice: (text) => console.error('notice', text),
-  handleFailure: (error) => {
-    console.error('engine failed', error);
-    process.exit(1);
-  },
-});
+  settings.without,
+);
 const local = address(settings.local);
-for (const port of [500, 4500])
-  engine.addUdpSocket({ address: local, port, descriptor: openUdpSocket({ address: local, port }) });
+for (const socket of openIkeSockets(local)) engine.addUdpSocket(socket);
 const plan = planNetwork(
   networkConfig(
     settings.tunnels.map(({ name, addresses }) => tunnel(name, ...addresses)),

@@ -17,6 +17,8 @@ export interface EngineUdpSocket {
   readonly address: IpAddress;
   readonly port: number;
   readonly descriptor: number;
+  /** The second socket of a shared port: what is sent leaves through the first. */
+  readonly isForReceivingOnly: boolean;
 }
 
 /** A raw socket: one that receives a protocol (50 or 51), or one that sends whole packets. */
@@ -30,7 +32,20 @@ export interface EngineRawSocket {
 export interface EngineSettings {
   readonly wakeDescriptor: number;
   readonly rawSockets: readonly EngineRawSocket[];
+  /** What to do without, though it may be there: for tests of what older systems do. */
+  readonly without: readonly EngineFeature[];
 }
+
+/** What makes the engine fast where it is there; without it everything works, slower. */
+export type EngineFeature =
+  /** The kernel splits one message into datagrams (UDP GSO, Linux 4.18). */
+  | 'udp-segmentation'
+  /** The kernel joins datagrams into one message (UDP GRO, Linux 5.0). */
+  | 'udp-receive-offload'
+  /** WebAssembly with 128-bit vectors. */
+  | 'vectors'
+  /** OpenSSL's functions, reached in the Node executable. */
+  | 'openssl';
 
 export type EngineRequest =
   | { readonly kind: 'command'; readonly command: DataPlaneCommand }

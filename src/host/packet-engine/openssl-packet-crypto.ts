@@ -12,6 +12,7 @@ import {
 } from '../../model/algorithms.ts';
 import { nativeString } from '../libc.ts';
 import type { Arena } from './arena.ts';
+import type { EngineFeature } from './messages.ts';
 import { NativeScratch } from './native-scratch.ts';
 import {
   loadOpenSsl,
@@ -49,8 +50,8 @@ const DIGESTS: Partial<Record<IntegrityAlgorithm, string>> = {
 };
 
 /** The packet cryptography for an engine whose packets lie in `arena`; Node's alone where OpenSSL cannot be reached. */
-export function createPacketCrypto(arena: Arena): PacketCryptoProvider {
-  const openSsl = loadOpenSsl();
+export function createPacketCrypto(arena: Arena, without: readonly EngineFeature[] = []): PacketCryptoProvider {
+  const openSsl = without.includes('openssl') ? undefined : loadOpenSsl();
   if (!openSsl) return nodePacketCrypto;
   const native = new NativeCrypto(openSsl, new NativeScratch(arena));
   return {

@@ -1,6 +1,7 @@
 // The Internet checksum (RFC 1071) over octets in the arena, with 128-bit vectors where the engine has them.
 
 import type { Arena } from './arena.ts';
+import type { EngineFeature } from './messages.ts';
 import {
   add,
   addLanes,
@@ -44,8 +45,9 @@ export function foldSum(sum: number): number {
 }
 
 /** The fastest that this process has. */
-export function createPacketArithmetic(arena: Arena): PacketArithmetic {
-  return createVectorArithmetic(arena) ?? new ScalarArithmetic(arena);
+export function createPacketArithmetic(arena: Arena, without: readonly EngineFeature[] = []): PacketArithmetic {
+  const fast = without.includes('vectors') ? undefined : createVectorArithmetic(arena);
+  return fast ?? new ScalarArithmetic(arena);
 }
 
 const PAGE_LENGTH = 65_536;

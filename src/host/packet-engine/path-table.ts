@@ -1,6 +1,6 @@
 import type { UdpEndpoint, UdpPath } from '../../model/address.ts';
 import { AF_INET } from '../libc.ts';
-import { readSocketAddress, SOCKET_ADDRESS_LENGTH_MAX, writeSocketAddress } from '../socket-address.ts';
+import { readSocketAddress, SOCKET_ADDRESS_LENGTH_MAX, socketAddress } from '../socket-address.ts';
 import type { Arena } from './arena.ts';
 import type { SendTarget } from './send-batch.ts';
 
@@ -14,18 +14,20 @@ export class PathTable {
   readonly #arena: Arena;
   readonly #descriptor: number;
   readonly #local: UdpEndpoint;
-  readonly #slots: number;
+  readonly #isSplitByKernel: boolean;
   readonly #bySource = new Map<number, UdpPath>();
   readonly #prepared = new Map<UdpPath, SendTarget>();
   #lastPath: UdpPath | undefined;
   #lastTarget: SendTarget | undefined;
+  readonly #lastIpv6Source = new Uint8Array(SOCKET_ADDRESS_LENGTH_MAX);
   #lastIpv6: UdpPath | undefined;
 
-  constructor(arena: Arena, descriptor: number, local: UdpEndpoint) {
+  /** `isSplitByKernel`: whether to let the kernel split what goes out here (UDP GSO), until it refuses to. */
+  constructor(arena: Arena, descriptor: number, local: UdpEndpoint, isSplitByKernel: boolean) {
     this.#arena = arena;
     this.#descriptor = descriptor;
     this.#local = local;
-    this.#slots = arena.reserve(SOCKET_ADDRESS_LENGTH_MAX * (PATHS_MAX + 1));
+    this.#isSplitByKernel = isSplitByKernel;
   }
 
   /** The path of a datagram whose source the kernel wrote at `offset`; `undefined` for an unknown address family. */
@@ -48,9 +50,8 @@ export class PathTable {
     let target = this.#prepared.get(path);
     if (!target) {
       if (this.#prepared.size >= PATHS_MAX) this.#prepared.clear();
-      const addressOffset = this.#slots + SOCKET_ADDRESS_LENGTH_MAX * (this.#prepared.size + 1);
-      const addressLength = writeSocketAddress(this.#arena.memory.view, addressOffset, path.remote);
-      target = { descriptor: this.#descriptor, addressOffset, addressLength, segmentLengthMax: NO_LIMIT };
+      const segmentLengthMax = this.#isSplitByKernel ? NO_LIMIT : 0;
+      target = { descriptor: this.#descriptor, address: socketAddress(path.remote), segmentLengthMax };
       this.#prepared.set(path, target);
     }
     this.#lastPath = path;
@@ -60,9 +61,11 @@ export class PathTable {
 
   #pathFromIpv6(offset: number): UdpPath | undefined {
     const { bytes } = this.#arena.memory;
-    // The slot before the prepared ones remembers the last source.
-    if (this.#lastIpv6 && isSame(bytes, offset, this.#slots, SOCKET_ADDRESS_LENGTH_MAX)) return this.#lastIpv6;
-    bytes.copyWithin(this.#slots, offset, offset + SOCKET_ADDRESS_LENGTH_MAX);
+    const last = this.#lastIpv6Source;
+    let isSame = this.#lastIpv6 !== undefined;
+    for (let index = 0; isSame && index < last.length; index++) isSame = bytes[offset + index] === last[index];
+    if (isSame) return this.#lastIpv6;
+    last.set(bytes.subarray(offset, offset + last.length));
     this.#lastIpv6 = this.#makePath(offset);
     return this.#lastIpv6;
   }
@@ -71,9 +74,4 @@ export class PathTable {
     const remote = readSocketAddress(this.#arena.memory.view, offset);
     return remote && { local: this.#local, remote };
   }
-}
-
-function isSame(bytes: Uint8Array, a: number, b: number, length: number): boolean {
-  for (let index = 0; index < length; index++) if (bytes[a + index] !== bytes[b + index]) return false;
-  return true;
 }

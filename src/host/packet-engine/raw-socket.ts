@@ -1,7 +1,7 @@
 import type { Instant } from '../../lib/time.ts';
 import { addressFamily, type IpAddress } from '../../model/address.ts';
 import { AF_INET6, IPPROTO_IPV6, IPV6_PKTINFO, IPV6_TCLASS } from '../libc.ts';
-import { SOCKET_ADDRESS_LENGTH_MAX, writeSocketAddress } from '../socket-address.ts';
+import { socketAddress } from '../socket-address.ts';
 import type { Arena } from './arena.ts';
 import type { EngineTally } from './engine-counters.ts';
 import { IPV6_HEADER_LENGTH, Ipv6 } from './ip-view.ts';
@@ -86,16 +86,12 @@ const ADDRESSES_MAX = 1024;
 
 /** Where whole IP packets go, for each address: the raw socket of its family, and the address as the kernel wants it. */
 export class RawTargets {
-  readonly #arena: Arena;
   readonly #descriptors = new Map<4 | 6, number>();
   readonly #targets = new Map<IpAddress, SendTarget>();
-  readonly #slots: number;
 
-  constructor(arena: Arena, sockets: readonly EngineRawSocket[]) {
-    this.#arena = arena;
+  constructor(sockets: readonly EngineRawSocket[]) {
     for (const socket of sockets)
       if (socket.protocol === 'send') this.#descriptors.set(socket.family, socket.descriptor);
-    this.#slots = arena.reserve(SOCKET_ADDRESS_LENGTH_MAX * ADDRESSES_MAX);
   }
 
   /** `undefined` for a family that this host has no raw sockets of. */
@@ -105,10 +101,8 @@ export class RawTargets {
     const descriptor = this.#descriptors.get(addressFamily(remote));
     if (descriptor === undefined) return undefined;
     if (this.#targets.size >= ADDRESSES_MAX) this.#targets.clear();
-    const addressOffset = this.#slots + SOCKET_ADDRESS_LENGTH_MAX * this.#targets.size;
     // raw(7): the port of the destination must be zero. And the kernel does not split what is no UDP.
-    const addressLength = writeSocketAddress(this.#arena.memory.view, addressOffset, { address: remote, port: 0 });
-    const target = { descriptor, addressOffset, addressLength, segmentLengthMax: 0 };
+    const target = { descriptor, address: socketAddress({ address: remote, port: 0 }), segmentLengthMax: 0 };
     this.#targets.set(remote, target);
     return target;
   }

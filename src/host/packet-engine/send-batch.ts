@@ -22,8 +22,8 @@ const SEGMENTED_LENGTH_MAX = 65_507;
 /** Where to send, and what the kernel has been found not to do there. */
 export interface SendTarget {
   readonly descriptor: number;
-  readonly addressOffset: number;
-  readonly addressLength: number;
+  /** A `sockaddr`. */
+  readonly address: Uint8Array;
   /** Longest datagram that may be sent as one of several in a message; 0 for sockets that are not UDP. */
   segmentLengthMax: number;
 }
@@ -32,6 +32,7 @@ export interface SendTarget {
 export class SendBatch {
   readonly #arena: Arena;
   readonly #tally: EngineTally;
+  readonly #handleNotice: (text: string) => void;
   readonly #messages: number;
   readonly #vectors: number;
   readonly #names: number;
@@ -47,9 +48,11 @@ export class SendBatch {
   #octets = 0;
   #isOpen = false;
 
-  constructor(arena: Arena, tally: EngineTally) {
+  /** `handleNotice` is told, in words, what this host cannot do. */
+  constructor(arena: Arena, tally: EngineTally, handleNotice: (text: string) => void) {
     this.#arena = arena;
     this.#tally = tally;
+    this.#handleNotice = handleNotice;
     this.#messages = arena.reserve(MESSAGES_MAX * MESSAGE_LENGTH);
     this.#vectors = arena.reserve(VECTORS_MAX * VECTOR_LENGTH);
     this.#names = arena.reserve(MESSAGES_MAX * SOCKET_ADDRESS_LENGTH_MAX);
@@ -122,10 +125,9 @@ export class SendBatch {
     const index = this.#messageCount++;
     const message = this.#messages + index * MESSAGE_LENGTH;
     const name = this.#names + index * SOCKET_ADDRESS_LENGTH_MAX;
-    // Copied, so that the table of targets may change while this waits.
-    bytes.copyWithin(name, target.addressOffset, target.addressOffset + target.addressLength);
+    bytes.set(target.address, name);
     writePointer(view, message + MessageField.name, address + name);
-    view.setUint32(message + MessageField.nameLength, target.addressLength, true);
+    view.setUint32(message + MessageField.nameLength, target.address.length, true);
     writePointer(view, message + MessageField.vectors, address + this.#vectors + this.#vectorCount * VECTOR_LENGTH);
     this.#descriptor = target.descriptor;
     this.#targets[index] = target;
@@ -162,12 +164,16 @@ export class SendBatch {
     const segmentLength = view.getUint32(this.#vectors + first * VECTOR_LENGTH + 8, true);
     // EINVAL: longer than the interface carries. Anything else: this interface does not split at all.
     target.segmentLengthMax = errno === ERRNO.EINVAL ? segmentLength - 1 : 0;
+    if (errno !== ERRNO.EINVAL)
+      this.#handleNotice(
+        'an interface does not split messages (UDP GSO): datagrams to peers behind it are sent one by one',
+      );
     const name = address + this.#names + index * SOCKET_ADDRESS_LENGTH_MAX;
     for (let vector = first; vector < first + count; vector++) {
       const at = this.#vectors + vector * VECTOR_LENGTH;
       const start = view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
       const length = view.getUint32(at + 8, true);
-      if (libc.sendto(target.descriptor, start, length, MSG_DONTWAIT, name, target.addressLength) >= 0)
+      if (libc.sendto(target.descriptor, start, length, MSG_DONTWAIT, name, target.address.length) >= 0)
         this.#tally.count('socket-sent');
       else countSendFailure(this.#tally, lastErrno(), 1);
     }

@@ -4,7 +4,7 @@ import { classifyUdp4500 } from '../../wire/udp-encapsulation.ts';
 import { libc, NativeMemory } from '../libc.ts';
 import type { Arena } from './arena.ts';
 import type { EngineTally } from './engine-counters.ts';
-import type { EngineUdpSocket } from './messages.ts';
+import type { EngineFeature, EngineUdpSocket } from './messages.ts';
 import { PathTable } from './path-table.ts';
 import type { Readable } from './poller.ts';
 import type { ReceiveBatch } from './receive-batch.ts';
@@ -17,6 +17,7 @@ export interface UdpPortHandlers {
   handleEsp(now: Instant, path: UdpPath, payload: Uint8Array): void;
   /** The turn is over: everything that lies in the receive batch must be used up on return. */
   flush(): void;
+  handleNotice(text: string): void;
 }
 
 const NAT_TRAVERSAL_PORT = 4500;
@@ -38,6 +39,7 @@ export class UdpPort implements Readable {
     tally: EngineTally,
     batch: ReceiveBatch,
     socket: EngineUdpSocket,
+    without: readonly EngineFeature[],
     handlers: UdpPortHandlers,
   ) {
     this.descriptor = socket.descriptor;
@@ -46,8 +48,11 @@ export class UdpPort implements Readable {
     this.#tally = tally;
     this.#batch = batch;
     this.#handlers = handlers;
-    this.#paths = new PathTable(arena, socket.descriptor, { address: socket.address, port: socket.port });
-    if (this.#isShared) enableReceiveOffload(socket.descriptor);
+    const local = { address: socket.address, port: socket.port };
+    this.#paths = new PathTable(arena, socket.descriptor, local, !without.includes('udp-segmentation'));
+    const isOffloadWanted = this.#isShared && !without.includes('udp-receive-offload');
+    if (isOffloadWanted && !enableReceiveOffload(socket.descriptor))
+      handlers.handleNotice('this kernel does not join datagrams (UDP GRO): each is received by itself');
   }
 
   handleReadable(now: Instant): void {
@@ -97,8 +102,8 @@ export class UdpPort implements Readable {
 }
 
 /** UDP GRO came with Linux 5.0; without it each datagram arrives by itself. */
-function enableReceiveOffload(descriptor: number): void {
+function enableReceiveOffload(descriptor: number): boolean {
   const value = NativeMemory.allocate(128);
   value.view.setInt32(0, 1, true);
-  libc.setsockopt(descriptor, SOL_UDP, UDP_GRO, value.address, 4);
+  return libc.setsockopt(descriptor, SOL_UDP, UDP_GRO, value.address, 4) === 0;
 }
