@@ -54,6 +54,10 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     here: 'make proxy-identity or the traffic-selectors of the vpn the mirror image of the peer’s: local there is remote here',
     peer: 'the same; both prefix lengths and the protocol must agree',
   },
+  'nothing-to-offer': {
+    here: 'give the policy a proposal that IKE version 1 can name on the wire',
+    peer: 'nothing: it has not been asked yet',
+  },
   'refused-by-peer': {
     here: 'compare proposals, identities and traffic-selectors with the peer’s: it says only which of them it did not like',
     peer: 'its log says why; the reason there is the better one',
