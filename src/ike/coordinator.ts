@@ -2,11 +2,12 @@
 
 import type { Result } from '../lib/result.ts';
 import { after, elapsed, type Instant, milliseconds } from '../lib/time.ts';
-import type { UdpPath } from '../model/address.ts';
+import type { IpAddress, UdpPath } from '../model/address.ts';
 import type { GatewayConfig } from '../model/gateway-config.ts';
 import type { IkeRole, SaEndReason } from '../model/ike-event.ts';
 import type { IpsecProtocol, Spi } from '../model/ipsec-sa.ts';
 import type { SelectorPair } from '../model/traffic-selector.ts';
+import { AddressLeases } from './address-leases.ts';
 import type { IkeEnvironment } from './environment.ts';
 import type { IpsecPair } from './ipsec-pair.ts';
 import { IpsecTunnels, RETIRE_AFTER } from './ipsec-tunnels.ts';
@@ -39,6 +40,7 @@ export class Coordinator implements SaOwner, TunnelOwner {
   readonly environment: IkeEnvironment;
   readonly sas = new IsakmpSas();
   readonly tunnels: IpsecTunnels;
+  readonly leases = new AddressLeases();
   readonly peers = new Map<string, Peer>();
   config: GatewayConfig = { gateways: [], vpns: [], tunnelInterfaces: [], routes: [] };
   readonly #services: CoordinatorServices;
@@ -88,6 +90,10 @@ export class Coordinator implements SaOwner, TunnelOwner {
     return this.#services.registerJob(sa, messageId);
   }
 
+  leaseAddress(sa: IsakmpSa, user: string): IpAddress | undefined {
+    return this.leases.lease(sa.gateway, user);
+  }
+
   isFirstContact(sa: IsakmpSa): boolean {
     const { name } = sa.gateway;
     const hasNoSa = (this.peers.get(name)?.established.length ?? 0) === 0;
@@ -126,6 +132,8 @@ export class Coordinator implements SaOwner, TunnelOwner {
   handleIsakmpSoftExpiry(now: Instant, sa: IsakmpSa, out: IkeOutbox): void {
     const peer = this.peers.get(sa.gateway.name);
     if (peer === undefined || peer.current !== sa || !this.tunnels.needsGateway(peer.gateway.name)) return;
+    // A dial-in peer comes by itself, and would not know what to do with our asking for its user.
+    if (peer.gateway.xauth?.role === 'server') return;
     this.connect(now, peer, out);
   }
 

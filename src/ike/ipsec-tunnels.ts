@@ -6,7 +6,7 @@ import { after, type Instant, milliseconds } from '../lib/time.ts';
 import type { UdpPath } from '../model/address.ts';
 import type { IkeRole, SaEndReason } from '../model/ike-event.ts';
 import type { IpsecProtocol, PolicyId, Spi } from '../model/ipsec-sa.ts';
-import { type SelectorPair, selectorsEqual } from '../model/traffic-selector.ts';
+import { type SelectorPair, selectorContains, selectorFromAddress, selectorsEqual } from '../model/traffic-selector.ts';
 import type { IkeEnvironment } from './environment.ts';
 import { IpsecPair, type PairTimeouts } from './ipsec-pair.ts';
 import { IpsecPairs } from './ipsec-pairs.ts';
@@ -97,9 +97,7 @@ export class IpsecTunnels implements PairTimeouts {
     out: IkeOutbox,
   ): Result<QuickModeSubject, Refusal> {
     const candidates = this.ofGateway(sa.gateway.name);
-    const tunnel = candidates.find(({ selectors: own }) => {
-      return selectorsEqual(own.local, selectors.local) && selectorsEqual(own.remote, selectors.remote);
-    });
+    const tunnel = candidates.find(({ selectors: own }) => isWanted(sa, own, selectors));
     if (tunnel === undefined) {
       const configured = candidates.map((candidate) => `${describeSelectors(candidate.selectors)}`).join('; ');
       const explanation = `the peer asked for SAs that carry ${describeSelectors(selectors)} (local to remote, seen from here); configured: ${configured || 'no vpn for this gateway'}`;
@@ -110,7 +108,8 @@ export class IpsecTunnels implements PairTimeouts {
     }
     // If both sides have asked at the same time, the smaller SPI's request is the one that goes on; both sides see the same two.
     this.#yieldOwn(now, tunnel, (ownSpi) => peerSpi !== undefined && peerSpi < ownSpi, out);
-    return ok(this.#reserve(sa, tunnel, out));
+    const agreed = selectorContains(tunnel.selectors.local, selectors.local) ? selectors.local : tunnel.selectors.local;
+    return ok({ ...this.#reserve(sa, tunnel, out), selectors: { local: agreed, remote: selectors.remote } });
   }
 
   /** Both messages are there: the SAs go into the data plane. */
@@ -284,7 +283,7 @@ export class IpsecTunnels implements PairTimeouts {
     const ownSpi = this.pairs.reserveSpi();
     const protocol = vpn.proposals[0]?.protocol ?? 'esp';
     out.command({ kind: 'reserve-spi', spi: ownSpi, protocol, localAddress: sa.path.local.address });
-    return { vpn, policy, selectors, ownSpi };
+    return { vpn, policy, selectors: ownSelectors(sa, selectors), ownSpi };
   }
 
   /** An exchange has failed: its pair, if it came so far, and its SPI go. */
@@ -327,4 +326,22 @@ export class IpsecTunnels implements PairTimeouts {
     tunnel.handleFailure(now, tunnel.isImmediate || hasPair);
     this.#services.touch(tunnel);
   }
+}
+
+/**
+ * The configured selectors, exactly. A dial-in peer asks for its own address, and for a part of what it may reach or, as vpnc does,
+ * for everything: then the SA carries what is configured, whatever the peer believes.
+ */
+function isWanted(sa: IsakmpSa, own: SelectorPair, asked: SelectorPair): boolean {
+  const address = sa.gateway.xauth?.role === 'server' ? sa.exchanges.remoteAccess?.address : undefined;
+  if (address !== undefined && selectorsEqual(asked.remote, selectorFromAddress(address))) {
+    return selectorContains(own.local, asked.local) || selectorContains(asked.local, own.local);
+  }
+  return selectorsEqual(own.local, asked.local) && selectorsEqual(own.remote, asked.remote);
+}
+
+/** What we ask for: with an address from the server, our side is that address. */
+function ownSelectors(sa: IsakmpSa, configured: SelectorPair): SelectorPair {
+  const address = sa.gateway.xauth?.role === 'client' ? sa.exchanges.remoteAccess?.address : undefined;
+  return address === undefined ? configured : { ...configured, local: selectorFromAddress(address) };
 }

@@ -58,6 +58,7 @@ function endChangedGateways(
       if (sa.gateway.name === old.name) coordinator.endIsakmp(now, sa, 'configuration-changed', true, out);
     }
     coordinator.peers.delete(old.name);
+    coordinator.leases.clear();
   }
   for (const gateway of config.gateways) {
     if (gateway.version !== 'v1-only' || coordinator.peers.has(gateway.name)) continue;

@@ -32,6 +32,7 @@ export function describeIsakmpSa(
           lifetimeRemainingSeconds: Math.max(0, Math.ceil(remaining / 1000)),
         }
       : {}),
+    ...describeRemoteAccess(sa),
     nat: sa.nat,
     traffic: {
       inputOctets: channel.inputOctets,
@@ -49,4 +50,12 @@ function describeSuite(agreement: Agreement | undefined): Partial<IkeSaStatus> {
   if (agreement === undefined) return {};
   const { encryption, hash, dhGroup } = agreement.suite;
   return { authenticationMethod: 'pre-shared-keys', encryption, hash, dhGroup };
+}
+
+function describeRemoteAccess(sa: IsakmpSa): Partial<IkeSaStatus> {
+  const { user, address } = sa.exchanges.remoteAccess ?? {};
+  return {
+    ...(user === undefined ? {} : { xauthUser: user }),
+    ...(address === undefined ? {} : { assignedAddress: address }),
+  };
 }

@@ -10,12 +10,7 @@ import type { IpAddress, UdpPath } from '../../model/address.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
 import type { IkeGatewayConfig } from '../../model/gateway-config.ts';
 import type { IkeRole, IkeSaId, IkeSaStatus, NatSituation, SaEndReason } from '../../model/ike-event.ts';
-import {
-  decodeIsakmpHeader,
-  EXCHANGE_TYPE,
-  ISAKMP_HEADER_LENGTH,
-  type IsakmpHeader,
-} from '../../wire/isakmp-header.ts';
+import { EXCHANGE_TYPE, ISAKMP_HEADER_LENGTH, type IsakmpHeader } from '../../wire/isakmp-header.ts';
 import { type DecodedPayload, decodePayloadChain } from '../../wire/isakmp-payloads.ts';
 import type { IkeOutbox } from '../outbox.ts';
 import type { PhaseOneAuthentication } from './authentication.ts';
@@ -32,6 +27,7 @@ import { Phase1Exchange, type Phase1Progress } from './phase1-exchange.ts';
 import type { UdpEncapsulation } from './phase2-proposal.ts';
 import { ProtectedExchanges } from './protected-exchanges.ts';
 import type { SaOwner } from './sa-owner.ts';
+import type { TransactionOutcome } from './transactions.ts';
 
 /** Rekeying begins when this share of the lifetime is left, drawn anew for each SA: the initiator first, the responder if that fails. */
 const REKEY_MARGIN = { initiator: { least: 0.1, most: 0.2 }, responder: { least: 0.04, most: 0.08 } } as const;
@@ -120,7 +116,12 @@ export class IsakmpSa {
     return this.#phase1.nat;
   }
 
+  /** Phase 1 is done, and XAUTH too where it is asked for. */
   get isEstablished(): boolean {
+    return this.#isAuthenticated && (this.gateway.xauth === undefined || this.exchanges.remoteAccess?.isReady === true);
+  }
+
+  get #isAuthenticated(): boolean {
     return this.#outcome !== undefined && !this.#isDeleted;
   }
 
@@ -194,7 +195,8 @@ export class IsakmpSa {
       default:
         break;
     }
-    if (!this.isEstablished) return err('unexpected-message');
+    if (!this.#isAuthenticated) return err('unexpected-message');
+    if (!this.isEstablished && header.exchangeType === EXCHANGE_TYPE.quick) return err('unexpected-message');
     this.#candidatePath = path;
     const handled = this.exchanges.handleMessage(now, header, message, out);
     this.#candidatePath = undefined;
@@ -275,7 +277,7 @@ export class IsakmpSa {
 
   nextTimeout(): Instant {
     if (this.#isDeleted) return NEVER;
-    if (!this.isEstablished) return this.#phase1.nextTimeout();
+    if (!this.#isAuthenticated) return this.#phase1.nextTimeout();
     return earliest(
       this.#softExpiresAt,
       this.#hardExpiresAt,
@@ -288,8 +290,9 @@ export class IsakmpSa {
 
   handleTimeout(now: Instant, out: IkeOutbox): void {
     if (this.#isDeleted) return;
-    if (!this.isEstablished) return this.#advance(now, this.#phase1.handleTimeout(now, out), out);
+    if (!this.#isAuthenticated) return this.#advance(now, this.#phase1.handleTimeout(now, out), out);
     this.exchanges.handleTimeout(now, out);
+    if (this.#isDeleted) return;
     if (now >= this.#keepaliveAt) this.#sendKeepalive(now, out);
     if (now >= this.#softExpiresAt) {
       this.#softExpiresAt = NEVER;
@@ -341,7 +344,7 @@ export class IsakmpSa {
     out: IkeOutbox,
   ): Result<true, PeerFault> {
     // Under an established SA only encrypted notices count (RFC 2409 §5.7).
-    if (this.isEstablished) return err('not-encrypted');
+    if (this.#isAuthenticated) return err('not-encrypted');
     const body = message.subarray(ISAKMP_HEADER_LENGTH);
     const payloads = decodePayloadChain(header.nextPayload, body, { encrypted: false });
     if (!payloads.ok) return err('malformed');
@@ -382,7 +385,20 @@ export class IsakmpSa {
     if (deadPeerDetection && agreement.extensions.deadPeerDetection) {
       this.#liveness = new DeadPeerDetection(now, deadPeerDetection, randomBelow(random, 2 ** 31));
     }
-    this.#owner.handleIsakmpEstablished(now, this, out);
+    // A dial-in peer must name its user first: until then this SA carries nothing else.
+    if (this.gateway.xauth) this.exchanges.beginRemoteAccess(now, this.gateway.xauth, out);
+    else this.#owner.handleIsakmpEstablished(now, this, out);
+  }
+
+  /** What XAUTH and Mode Config have come to. */
+  handleRemoteAccess(now: Instant, outcome: TransactionOutcome, out: IkeOutbox): void {
+    if (outcome.kind === 'ready') this.#owner.handleIsakmpEstablished(now, this, out);
+    if (outcome.kind !== 'failed') return;
+    const { fault, explanation, statements } = outcome.refusal;
+    const about = { phase: 1, role: this.role, gateway: this.gateway.name, path: this.path } as const;
+    out.report({ kind: 'negotiation-failed', ...about, reason: fault, explanation, statements, isFinal: true });
+    this.exchanges.sendInformational([deleteIsakmpPayload(this.cookies)], 'deleted the IKE SA', out);
+    this.#owner.handleIsakmpFailed(now, this, out);
   }
 
   #sendKeepalive(now: Instant, out: IkeOutbox): void {

@@ -52,9 +52,12 @@ export const AGGRESSIVE_MODE: readonly MessageRule[] = [
   },
 ];
 
+/** The first message of Quick Mode, which opens the exchange. */
+export const QUICK_MODE_FIRST: MessageRule = quickModeRule('initiator');
+
 /** Quick Mode (RFC 2409 §5.5): HASH comes first, then SA. */
 export const QUICK_MODE: readonly MessageRule[] = [
-  quickModeRule('initiator'),
+  QUICK_MODE_FIRST,
   quickModeRule('responder'),
   { from: 'initiator', encrypted: true, required: ['hash'], optional: [], allowed: ['notification', 'vendor-id'] },
 ];

@@ -2,32 +2,29 @@
 // A message's life: find its exchange, or check that its ID is new -> decrypt -> payload rules -> HASH -> act.
 
 import { BoundedMap } from '../../lib/bounded.ts';
-import { equalInConstantTime } from '../../lib/bytes.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
 import { earliest, type Instant, NEVER } from '../../lib/time.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
+import type { XauthConfig } from '../../model/gateway-config.ts';
 import type { PolicyId, Spi } from '../../model/ipsec-sa.ts';
 import { EXCHANGE_TYPE, type IsakmpHeader } from '../../wire/isakmp-header.ts';
 import { isErrorNotify, NOTIFY_TYPE, notifyName } from '../../wire/isakmp-notify.ts';
-import {
-  type DecodedPayload,
-  type NotificationPayload,
-  type Payload,
-  rawOctetsFrom,
-} from '../../wire/isakmp-payloads.ts';
+import type { DecodedPayload, NotificationPayload, Payload } from '../../wire/isakmp-payloads.ts';
 import type { IkeOutbox } from '../outbox.ts';
+import { openAuthenticated } from './first-message.ts';
 import { ipsecNotification, type Notice, readNotices } from './informational.ts';
 import type { IsakmpSa } from './isakmp-sa.ts';
-import { hash1, hmacPrf, type Prf } from './key-material.ts';
+import { hmacPrf, type Prf } from './key-material.ts';
 import type { MessageChannel, MessagePlace, OpenedMessage } from './message-channel.ts';
 import { MessageIds } from './message-ids.ts';
-import { checkPayloads, findPayload, INFORMATIONAL, type MessageRule, QUICK_MODE } from './payload-rules.ts';
+import { findPayload, INFORMATIONAL, type MessageRule, QUICK_MODE_FIRST } from './payload-rules.ts';
 import { faultNotify, type PeerFault, type Refusal, refusal } from './peer-fault.ts';
 import { otherRole } from './phase1.ts';
 import { explainNoUsableProposal, readSpi } from './phase2-proposal.ts';
 import { QuickModeExchange, type QuickModeProgress } from './quick-mode-exchange.ts';
 import { requestedSelectors, withHash1 } from './quick-mode-payloads.ts';
 import type { QuickModeSubject, SaOwner } from './sa-owner.ts';
+import { Transactions } from './transactions.ts';
 
 /** Quick Modes at a time under one ISAKMP SA, finished ones that still answer duplicates included. */
 const QUICK_MODES_MAX = 256;
@@ -38,6 +35,7 @@ export class ProtectedExchanges {
   readonly #owner: SaOwner;
   readonly #quickModes = new BoundedMap<number, QuickModeExchange>(QUICK_MODES_MAX);
   readonly #messageIds = new MessageIds();
+  #transactions: Transactions | undefined;
 
   constructor(sa: IsakmpSa, channel: MessageChannel, owner: SaOwner) {
     this.#sa = sa;
@@ -102,9 +100,29 @@ export class ProtectedExchanges {
         return this.#handleQuickMode(now, header, message, out);
       case EXCHANGE_TYPE.informational:
         return this.#handleInformational(now, header, message, out);
+      case EXCHANGE_TYPE.transaction:
+        return this.#handleTransaction(now, header, message, out);
       default:
         return err('unsupported-exchange');
     }
+  }
+
+  /** After phase 1 with a dial-in peer: XAUTH and Mode Config, before anything else. */
+  beginRemoteAccess(now: Instant, xauth: XauthConfig, out: IkeOutbox): void {
+    this.#transactions = new Transactions({
+      environment: this.#owner.environment,
+      channel: this.#channel,
+      messageIds: this.#messageIds,
+      role: this.#sa.role,
+      xauth,
+      lease: (user) => this.#owner.leaseAddress(this.#sa, user),
+    });
+    this.#transactions.begin(now, out);
+  }
+
+  /** The user and address of a dial-in peer, or our own. */
+  get remoteAccess(): Pick<Transactions, 'user' | 'address' | 'isReady'> | undefined {
+    return this.#transactions;
   }
 
   handleComputed(now: Instant, messageId: number, result: ComputeResult, out: IkeOutbox): void {
@@ -113,12 +131,15 @@ export class ProtectedExchanges {
   }
 
   nextTimeout(): Instant {
-    let next = NEVER;
+    let next = this.#transactions?.nextTimeout() ?? NEVER;
     for (const exchange of this.#quickModes.values()) next = earliest(next, exchange.nextTimeout());
     return next;
   }
 
   handleTimeout(now: Instant, out: IkeOutbox): void {
+    if (this.#transactions && this.#transactions.nextTimeout() <= now) {
+      this.#sa.handleRemoteAccess(now, this.#transactions.handleTimeout(now, out), out);
+    }
     for (const exchange of [...this.#quickModes.values()]) {
       if (exchange.nextTimeout() <= now) this.#progress(now, exchange, exchange.handleTimeout(now, out), out);
     }
@@ -132,6 +153,15 @@ export class ProtectedExchanges {
     this.#quickModes.clear();
   }
 
+  #handleTransaction(now: Instant, header: IsakmpHeader, message: Uint8Array, out: IkeOutbox): Result<true, PeerFault> {
+    if (this.#transactions === undefined) return err('unsupported-exchange');
+    const outcome = this.#transactions.handleMessage(now, header, message, out);
+    if (!outcome.ok) return outcome;
+    this.#sa.noteAuthenticated(now, out);
+    this.#sa.handleRemoteAccess(now, outcome.value, out);
+    return ok(true);
+  }
+
   #handleQuickMode(now: Instant, header: IsakmpHeader, message: Uint8Array, out: IkeOutbox): Result<true, PeerFault> {
     const exchange = this.#quickModes.get(header.messageId);
     if (exchange === undefined) return this.#answerQuickMode(now, header, message, out);
@@ -143,7 +173,7 @@ export class ProtectedExchanges {
   }
 
   #answerQuickMode(now: Instant, header: IsakmpHeader, message: Uint8Array, out: IkeOutbox): Result<true, PeerFault> {
-    const opened = this.#openFirst(header, message, QUICK_MODE[0]);
+    const opened = this.#openFirst(header, message, QUICK_MODE_FIRST);
     if (!opened.ok) return opened;
     if (this.#quickModes.isFull) return err('too-many-exchanges');
     this.#messageIds.add(header.messageId);
@@ -155,7 +185,7 @@ export class ProtectedExchanges {
       return ok(true);
     }
     const exchange = this.#newQuickMode(now, 'responder', header.messageId, subject.value);
-    const step = exchange.answer(message, payloads, nextIv ?? new Uint8Array(0), out);
+    const step = exchange.answer(message, payloads, nextIv, out);
     if (!step.ok) {
       this.#reportRefused(header, message, payloads, step.error, out);
       this.#owner.handleQuickModeFailed(now, this.#sa, 'responder', subject.value, out);
@@ -203,7 +233,9 @@ export class ProtectedExchanges {
         this.#quickModes.delete(messageId);
         this.#refuse(role, subject, progress.refusal, undefined, out);
         this.#owner.handleQuickModeFailed(now, this.#sa, role, subject, out);
-        if (progress.refusal.fault === 'timed-out') this.#owner.handleUnanswered(now, this.#sa, out);
+        // A responder's exchange may have been dropped over there in favour of our own: only an unanswered request says something.
+        if (role === 'initiator' && progress.refusal.fault === 'timed-out')
+          this.#owner.handleUnanswered(now, this.#sa, out);
         return;
       case 'connected':
         this.#owner.handlePairConfirmed(now, this.#sa, subject, out);
@@ -309,21 +341,13 @@ export class ProtectedExchanges {
   #openFirst(
     header: IsakmpHeader,
     message: Uint8Array,
-    rule: MessageRule | undefined,
-  ): Result<OpenedMessage, PeerFault> {
-    const keys = this.#channel.protection?.keys;
-    if (keys === undefined || rule === undefined) return err('unexpected-message');
+    rule: MessageRule,
+  ): Result<OpenedMessage & { readonly nextIv: Uint8Array }, PeerFault> {
     // CONNECTED comes under its Quick Mode's message ID (RFC 2408 §3.1), everything else under a new one.
     const isAwaited = this.#quickModes.get(header.messageId)?.awaitsConnected === true;
     if (this.#messageIds.has(header.messageId) && !isAwaited) return err('replayed-message-id');
-    const opened = this.#channel.open(header, message, this.#channel.initialIv(header.messageId));
-    if (!opened.ok) return opened;
-    const { payloads } = opened.value;
-    if (!checkPayloads(rule, payloads).ok) return err('unexpected-payloads');
-    const hash = payloads[0];
-    if (hash?.kind !== 'hash') return err('unexpected-payloads');
-    const expected = hash1(this.#prf(), keys.skeyidA, header.messageId, rawOctetsFrom(payloads, 1));
-    return equalInConstantTime(hash.data, expected) ? opened : err('hash-mismatch');
+    const iv = this.#channel.initialIv(header.messageId);
+    return openAuthenticated(this.#owner.environment, this.#channel, header, message, iv, rule);
   }
 
   #newQuickMode(

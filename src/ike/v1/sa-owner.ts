@@ -1,6 +1,6 @@
 import type { Result } from '../../lib/result.ts';
 import type { Instant } from '../../lib/time.ts';
-import type { UdpPath } from '../../model/address.ts';
+import type { IpAddress, UdpPath } from '../../model/address.ts';
 import type { VpnConfig } from '../../model/gateway-config.ts';
 import type { IkeRole, SaEndReason } from '../../model/ike-event.ts';
 import type { IpsecProtocol, PolicyId, Spi } from '../../model/ipsec-sa.ts';
@@ -25,6 +25,8 @@ export interface SaOwner {
   readonly environment: IkeEnvironment;
   /** A number for a computation whose result belongs to this SA. */
   registerJob(sa: IsakmpSa, messageId: number): number;
+  /** An address of the gateway's pool for this user; `undefined` if there is none left. */
+  leaseAddress(sa: IsakmpSa, user: string): IpAddress | undefined;
   isFirstContact(sa: IsakmpSa): boolean;
   handleIsakmpEstablished(now: Instant, sa: IsakmpSa, out: IkeOutbox): void;
   /** Phase 1 has come to nothing; the failure has been reported. */
