@@ -27,7 +27,7 @@ interface CommandRule {
 }
 
 /** Every command, as the operator types it. Words may be shortened as long as they stay unique; `sa` is `security-associations`. */
-export const COMMANDS: readonly CommandRule[] = [
+const COMMANDS: readonly CommandRule[] = [
   {
     words: ['show', 'security', 'ike', 'security-associations'],
     kind: 'show-ike-sas',

@@ -42,7 +42,8 @@ const SWANCTL: SwanctlSettings = {
 
 const options = { skip: skipReason(), timeout: 120_000 };
 
-describe('strongSwan', { concurrency: 3 }, () => {
+// Most of a test's time is waiting, so three run at once.
+describe('strongSwan and NAT', { concurrency: 2 }, () => {
   test('we initiate from behind NAT, and the keepalives hold the way open', options, async (context) => {
     const scenario = new Scenario(context, 'ours');
     const names = { localIdentity: 'hostname ours.example', remoteIdentity: 'hostname theirs.example' };
@@ -82,7 +83,9 @@ describe('strongSwan', { concurrency: 3 }, () => {
     const [sa] = await scenario.ours.ikeSas();
     assert.equal(sa?.nat.isRemoteBehindNat, true);
   });
+});
 
+describe('strongSwan and time', { concurrency: 4 }, () => {
   test('RFC 3706: it is killed, and dead peer detection ends the SAs in time', options, async (context) => {
     const scenario = new Scenario(context);
     await scenario.start(srxConfiguration({ ...SRX, deadPeerDetection: { interval: 10, threshold: 1 } }), {
