@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { namespaceTestSkip } from '../test-namespace.fixture.ts';
@@ -100,15 +101,16 @@ test('IKE and keepalives on port 4500 arrive while more ESP comes in than can be
       remote: OUTER.a,
       tunnels: [{ name: 'st0.0', addresses: ['10.9.0.2/30'], routes: [] }],
     });
-    const flooding = namespaces.runAsync('a', process.execPath, [sender, OUTER.b]);
+    const flood = namespaces.spawn('a', process.execPath, [sender, OUTER.b], { stdio: ['ignore', 'pipe', 'inherit'] });
+    if (!flood.stdout) throw new Error('the flood has no output');
+    const lines = createInterface({ input: flood.stdout })[Symbol.asyncIterator]();
+    assert.equal((await lines.next()).value, 'started');
     // While the gateway is held, its buffer for ESP must overflow, whatever this machine can do.
-    await sleep(500);
     process.kill(b.processId ?? process.pid, 'SIGSTOP');
-    await sleep(700);
+    assert.equal((await lines.next()).value, 'enough');
     process.kill(b.processId ?? process.pid, 'SIGCONT');
-    const flood = await flooding;
-    assert.equal(flood.status, 0, flood.stderr);
-    const sent = JSON.parse(flood.stdout);
+    const sent = JSON.parse((await lines.next()).value ?? '{}');
+    await sleep(200);
     const { counters } = await b.counters();
     assert.equal(counters.engine['ike-received'], sent.ike);
     const received = counters.engine['socket-received'];

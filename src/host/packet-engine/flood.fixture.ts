@@ -4,39 +4,37 @@
 import { createSocket } from 'node:dgram';
 
 const [target = ''] = process.argv.slice(2);
-const DURATION = 1500;
-const IKE_INTERVAL = 15;
 const BURST = 200;
+/** More than a buffer of 8 MiB holds, several times over. */
+const ENOUGH = 30_000;
+const AFTERWARDS = 5_000;
+const IKE_EVERY = 10;
 
 const socket = createSocket('udp4');
 const esp = Buffer.alloc(1400, 0x5a);
 const ike = Buffer.alloc(300);
 ike.fill(0xa5, 4);
 const sent = { esp: 0, ike: 0 };
-const end = performance.now() + DURATION;
-let ikeAt = 0;
 
 socket.bind(0, () => {
   socket.setSendBufferSize(4 * 1024 * 1024);
-  burst();
+  console.log('started');
+  burst(0);
 });
 
-function burst(): void {
-  const now = performance.now();
-  if (now >= end) {
-    // The last datagrams have left once a later one has.
-    socket.send(esp, 4500, target, () => {
-      socket.close();
-      process.stdout.write(JSON.stringify(sent));
-    });
+function burst(turn: number): void {
+  if (sent.esp >= ENOUGH + AFTERWARDS) {
+    socket.close();
+    console.log(JSON.stringify(sent));
     return;
   }
-  if (now >= ikeAt) {
-    ikeAt = now + IKE_INTERVAL;
+  if (turn % IKE_EVERY === 0) {
     sent.ike++;
     socket.send(ike, 4500, target);
   }
-  for (let count = 0; count < BURST; count++) socket.send(esp, 4500, target);
+  for (let count = 1; count < BURST; count++) socket.send(esp, 4500, target);
+  // The next burst follows when this one has left.
+  socket.send(esp, 4500, target, () => setImmediate(burst, turn + 1));
   sent.esp += BURST;
-  setImmediate(burst);
+  if (sent.esp === ENOUGH) console.log('enough');
 }
