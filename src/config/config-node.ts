@@ -40,7 +40,10 @@ export class ConfigNode {
   }
 
   child(word: string): ConfigNode | undefined {
-    if (this.#children.length <= INDEX_THRESHOLD) return this.#children.find((node) => node.word === word);
+    if (this.#children.length <= INDEX_THRESHOLD) {
+      for (const node of this.#children) if (node.word === word) return node;
+      return undefined;
+    }
     this.#index ??= new Map(this.#children.map((node) => [node.word, node]));
     return this.#index.get(word);
   }

@@ -62,7 +62,9 @@ test('no value of any configuration is lost', (t) => {
       .replaceAll(/\/\*[\s\S]*?\*\//g, '');
     const shown = values(printSet(parse(text)));
     const isCommand = /^(inactive:|protect:|deactivate)$/;
-    const lost: string[] = [...values(text)].filter((value) => !shown.has(value) && !isCommand.test(value));
+    const lost: string[] = [...values(text)].filter(
+      (value) => !isCommand.test(value) && ![...shown].some((word) => word.startsWith(value)),
+    );
     // A leaf that was set twice keeps what was said last: those configurations are tests of another parser.
     if (!/^(01|06)-/.test(name)) assert.deepEqual(lost, [], name);
   }

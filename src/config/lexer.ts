@@ -31,11 +31,13 @@ const BLANK = /\s/;
  * Splits text into words and punctuation, line by line. Comments with `#` go; block comments become annotations, which belong to the
  * statement after them. Strings and block comments may span lines: they belong to the line where they start.
  */
-export function lexLines(lines: readonly SourceLine[], onFault: (fault: LexicalFault) => void): LexedLine[] {
+export function* lexLines(
+  lines: readonly SourceLine[],
+  onFault: (fault: LexicalFault) => void,
+): Generator<LexedLine, void> {
   const lexer = new Lexer(lines, onFault);
-  const result: LexedLine[] = [];
-  for (let line = lexer.nextLine(); line !== undefined; line = lexer.nextLine()) result.push(line);
-  return result;
+  // One line at a time: the tokens of 200,000 lines together would be most of the memory.
+  for (let line = lexer.nextLine(); line !== undefined; line = lexer.nextLine()) yield line;
 }
 
 class Lexer {

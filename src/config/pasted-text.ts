@@ -1,5 +1,6 @@
 // What people paste is what a terminal showed: prompts, banners and page breaks stand between the statements.
 
+import { findChild } from './abbreviation.ts';
 import { JUNOS_SCHEMA } from './junos-schema.ts';
 import type { SchemaNode } from './schema-node.ts';
 import { splitWords } from './words.ts';
@@ -70,7 +71,7 @@ class PasteReader {
 function mayBeStatement(path: readonly string[]): boolean {
   let schema: SchemaNode | undefined = JUNOS_SCHEMA;
   for (let index = 0; index < path.length && schema !== undefined; index++) {
-    const child: SchemaNode | undefined = schema.children.get(path[index] ?? '');
+    const child: SchemaNode | undefined = findChild(schema, path[index] ?? '', true);
     if (child === undefined) return !schema.isWhole;
     schema = child;
     if (child.kind === 'list') index++;

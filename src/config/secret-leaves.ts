@@ -3,9 +3,22 @@ import { ConfigNode } from './config-node.ts';
 import { encodeSecret, isEncodedSecret } from './secret-text.ts';
 import { type Place, placeBelow, TOP } from './statement-view.ts';
 
-/** Writes every secret that stands in clear as `$9$`, as Junos does when one is set, so that no `show` prints one. */
-export function concealSecrets(root: ConfigNode, random: RandomSource): void {
-  conceal(root, TOP, random);
+/**
+ * Writes every secret that stands in clear as `$9$`, as Junos does when one is set, so that no `show` prints one. Looks only where a
+ * statement at `path` may have put one.
+ */
+export function concealSecrets(root: ConfigNode, random: RandomSource, path: readonly string[] = []): void {
+  let node = root;
+  let place = TOP;
+  // A secret is the value of a leaf: the container or entry that the leaf is in must still be walked as a whole.
+  for (const word of path) {
+    const below = node.child(word);
+    const inside = placeBelow(place, word);
+    if (below === undefined || inside.schema === undefined || inside.schema.isSecret) break;
+    node = below;
+    place = inside;
+  }
+  conceal(node, place, random);
 }
 
 function conceal(node: ConfigNode, place: Place, random: RandomSource): void {

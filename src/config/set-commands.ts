@@ -1,5 +1,6 @@
 // `set` and the other commands of configuration mode, as `display set` prints them and people type them.
 
+import { expandPath } from './abbreviation.ts';
 import type { ConfigTree } from './config-node.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import type { Token } from './lexer.ts';
@@ -51,7 +52,7 @@ export class SetCommands {
 
   constructor(tree: ConfigTree, root: Cursor, observer: StatementObserver, report: (diagnostic: Diagnostic) => void) {
     this.#tree = tree;
-    this.#root = root;
+    this.#root = { ...root, mayAbbreviate: true };
     this.#observer = observer;
     this.#report = report;
   }
@@ -100,15 +101,19 @@ export class SetCommands {
   }
 
   #set(verb: Word, items: readonly StatementItem[]): void {
-    const last = plain(items).at(-1);
+    const last = lastWord(items);
     if (last === undefined) return this.#complain(verb, 'syntax error: nothing to set');
     const level = this.#level.map((text) => ({ text, line: last.line, column: 1 }));
-    const { cursor } = placeStatement(this.#root, [...level, ...items], this.#observer);
+    const statement = level.length === 0 ? items : [...level, ...items];
+    const { cursor } = placeStatement(this.#root, statement, this.#observer);
     checkEnd(cursor, last, false, this.#observer);
   }
 
   #change(verb: Word, words: readonly Word[]): void {
-    const texts = words.map((word) => word.text);
+    const texts = expandPath(
+      this.#level,
+      words.map((word) => word.text),
+    );
     const fault = applyChange(this.#tree.root, verb.text, texts, this.#level);
     if (fault !== undefined) this.#complain(words.at(-1) ?? verb, fault);
   }
@@ -117,6 +122,11 @@ export class SetCommands {
     const { line, column } = word;
     this.#report({ severity: 'error', path: this.#level.join(' '), line, column, message });
   }
+}
+
+function lastWord(items: readonly StatementItem[]): Word | undefined {
+  const last = items.at(-1);
+  return last === undefined || 'text' in last ? last : last.at(-1);
 }
 
 function plain(items: readonly StatementItem[]): Word[] {

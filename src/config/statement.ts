@@ -1,9 +1,11 @@
 // Puts one statement, a list of words, into the tree, guided by the schema. Braces and `set` commands both end here.
 
+import { findChild, unabbreviated } from './abbreviation.ts';
 import type { ConfigNode } from './config-node.ts';
 import { EVERYWHERE, type SchemaNode } from './schema-node.ts';
-import { nearestWord } from './suggestion.ts';
+import { isMistyped, nearestWord } from './suggestion.ts';
 import { checkValue, describeType, type ValueFault } from './value-check.ts';
+import { quoteWords } from './words.ts';
 
 /** A word of a statement, with where it stands in the text. */
 export interface Word {
@@ -24,6 +26,8 @@ export interface Cursor {
   readonly parent: Cursor | undefined;
   /** Within `groups`, where `<*>` may stand for names. */
   readonly isPattern: boolean;
+  /** As typed at a prompt, where a keyword may be cut short as long as it is clear which one is meant. */
+  readonly mayAbbreviate: boolean;
 }
 
 /** Takes notice of what was wrong and of what is not ours. */
@@ -32,8 +36,8 @@ export interface StatementObserver {
   ignored(path: string, line: number): void;
 }
 
-export function rootCursor(node: ConfigNode, schema: SchemaNode): Cursor {
-  return { node, schema, expects: 'statement', parent: undefined, isPattern: false };
+export function rootCursor(node: ConfigNode, schema: SchemaNode, mayAbbreviate = false): Cursor {
+  return { node, schema, expects: 'statement', parent: undefined, isPattern: false, mayAbbreviate };
 }
 
 /** Junos path of the cursor, such as `security ike gateway hq`. */
@@ -53,13 +57,9 @@ export interface Placement {
 export function placeStatement(start: Cursor, items: readonly StatementItem[], observer: StatementObserver): Placement {
   let placement: Placement = { cursor: start, target: start.node };
   for (const [index, item] of items.entries()) {
-    if (isGroup(item)) {
-      placement = placeGroup(placement, item, observer);
-    } else {
-      const next = items[index + 1];
-      const follower = next === undefined || isGroup(next) ? undefined : next;
-      placement = advance(placement, item, follower, observer);
-    }
+    placement = isGroup(item)
+      ? placeGroup(placement, item, observer)
+      : advance(placement, item, { items, index: index + 1 }, observer);
   }
   return placement;
 }
@@ -76,6 +76,14 @@ export function checkEnd(cursor: Cursor, last: Word, opensBlock: boolean, observ
   }
 }
 
+/** The words behind one. */
+interface Following {
+  readonly items: readonly StatementItem[];
+  readonly index: number;
+}
+
+const NOTHING: Following = { items: [], index: 0 };
+
 function isGroup(item: StatementItem): item is readonly Word[] {
   return Array.isArray(item);
 }
@@ -83,11 +91,11 @@ function isGroup(item: StatementItem): item is readonly Word[] {
 function placeGroup(placement: Placement, words: readonly Word[], observer: StatementObserver): Placement {
   const { cursor } = placement;
   if (cursor.schema === undefined) cursor.node.grouping = 'brackets';
-  for (const word of words) advance(placement, word, undefined, observer);
+  for (const word of words) advance(placement, word, NOTHING, observer);
   return { cursor: cursor.expects === 'value' ? (cursor.parent ?? cursor) : cursor, target: cursor.node };
 }
 
-function advance(placement: Placement, word: Word, follower: Word | undefined, observer: StatementObserver): Placement {
+function advance(placement: Placement, word: Word, following: Following, observer: StatementObserver): Placement {
   const { cursor } = placement;
   if (cursor.schema === undefined) return keep(cursor, word);
   switch (cursor.expects) {
@@ -96,7 +104,7 @@ function advance(placement: Placement, word: Word, follower: Word | undefined, o
     case 'value':
       return takeValue(cursor, cursor.schema, word, observer);
     case 'statement':
-      return enterStatement(cursor, cursor.schema, word, follower, observer);
+      return enterStatement(cursor, cursor.schema, word, following, observer);
   }
 }
 
@@ -104,36 +112,52 @@ function enterStatement(
   cursor: Cursor,
   schema: SchemaNode,
   word: Word,
-  follower: Word | undefined,
+  following: Following,
   observer: StatementObserver,
 ): Placement {
-  const child = schema.children.get(word.text) ?? EVERYWHERE.get(word.text);
+  const child = findChild(schema, word.text, cursor.mayAbbreviate);
   if (child) return enterChild(cursor, schema, child, word);
   if (schema.positional) {
     const fault = checkValue(schema.positional.value, word.text, cursor.isPattern);
     const meant = fault && nearestWord(word.text, schema.children.keys());
     if (!fault || meant === undefined) return takePositional(cursor, schema, word, fault, observer);
   }
-  if (schema.isWhole) observer.fault(cursor, word, unknownStatement(schema, word, follower));
+  const isMeantOtherwise = schema.isWhole || [...schema.children.keys()].some((name) => isMistyped(word.text, name));
+  if (isMeantOtherwise) reportUnknown(cursor, schema, word, following, observer);
   else observer.ignored(`${cursorPath(cursor)} ${word.text}`.trim(), word.line);
   return keep(cursor, word);
 }
 
-function unknownStatement(schema: SchemaNode, word: Word, follower: Word | undefined): ValueFault {
-  // `authentication algorithm sha1`: the hyphen was left out.
-  const joined = follower && `${word.text}-${follower.text}`;
+function reportUnknown(
+  cursor: Cursor,
+  schema: SchemaNode,
+  word: Word,
+  { items, index }: Following,
+  observer: StatementObserver,
+): void {
+  const rest = items
+    .slice(index)
+    .flatMap((item) => (isGroup(item) ? item : [item]))
+    .map(({ text }) => text);
   const names = [...schema.children.keys()];
-  const meant = joined !== undefined && names.includes(joined) ? joined : nearestWord(word.text, names);
-  return { message: `syntax error: unknown statement '${word.text}'`, ...(meant !== undefined && { meant }) };
+  const joined = `${word.text}-${rest[0]}`;
+  // `authentication algorithm sha1`: the hyphen was left out.
+  const isJoined = rest.length > 0 && names.includes(joined);
+  const meant = isJoined ? joined : nearestWord(word.text, names);
+  const message = `syntax error: unknown statement '${word.text}'`;
+  if (meant === undefined) return observer.fault(cursor, word, { message });
+  const path = cursorPath(cursor);
+  const fix = `set ${path === '' ? '' : `${path} `}${meant} ${quoteWords(isJoined ? rest.slice(1) : rest)}`.trimEnd();
+  observer.fault(cursor, word, { message, meant }, fix);
 }
 
 function enterChild(cursor: Cursor, schema: SchemaNode, child: SchemaNode, word: Word): Placement {
   if (child.choice !== undefined) removeAlternatives(cursor.node, schema, child);
-  const node = cursor.node.ensure(word.text, word.line);
+  const node = cursor.node.ensure(child.name, word.line);
   if (child.kind === 'flag') return { cursor, target: node };
   const expects = child.kind === 'list' ? 'key' : child.kind === 'container' ? 'statement' : 'value';
   const isPattern = cursor.isPattern || child.name === 'groups';
-  return { cursor: { node, schema: child, expects, parent: cursor, isPattern }, target: node };
+  return { cursor: { ...cursor, node, schema: child, expects, parent: cursor, isPattern }, target: node };
 }
 
 /** Statements of one choice exclude each other: the last one said holds. */
@@ -150,7 +174,9 @@ function enterEntry(cursor: Cursor, schema: SchemaNode, word: Word, observer: St
   return { cursor: { ...cursor, node, expects: 'statement', parent: cursor }, target: node };
 }
 
-function takeValue(cursor: Cursor, schema: SchemaNode, word: Word, observer: StatementObserver): Placement {
+function takeValue(cursor: Cursor, schema: SchemaNode, typed: Word, observer: StatementObserver): Placement {
+  const options = schema.value?.kind === 'choice' ? Object.keys(schema.value.options) : [];
+  const word = { ...typed, text: (cursor.mayAbbreviate && unabbreviated(typed.text, options)) || typed.text };
   const fault = schema.value && checkValue(schema.value, word.text, cursor.isPattern);
   if (fault) observer.fault(cursor, word, fault);
   if (schema.kind === 'leaf' && cursor.node.child(word.text) === undefined) cursor.node.clear();
@@ -179,7 +205,7 @@ function takePositional(
 function keep(cursor: Cursor, word: Word): Placement {
   const node = cursor.node.ensure(word.text, word.line);
   return {
-    cursor: { node, schema: undefined, expects: 'statement', parent: cursor, isPattern: cursor.isPattern },
+    cursor: { ...cursor, node, schema: undefined, expects: 'statement', parent: cursor },
     target: node,
   };
 }

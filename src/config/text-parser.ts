@@ -1,5 +1,6 @@
 // Reads a configuration in braces, in `set` commands, or in both, as a pasted text may hold them.
 
+import { expandPath } from './abbreviation.ts';
 import { type ConfigNode, type ConfigTree, emptyTree } from './config-node.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import { JUNOS_SCHEMA } from './junos-schema.ts';
@@ -210,13 +211,16 @@ class TextParser {
     else this.#unexpected(token, 'a `}` without `{`');
   }
 
-  #enterLevel(path: readonly string[], line: number): void {
+  #enterLevel(words: readonly string[], line: number): void {
     this.#finish();
-    const items = path.map((text) => ({ text, line, column: 1 }));
+    // Banners and prompts say the level as it was typed.
+    const path = expandPath([], words);
     const start = this.#tree.root;
     const depth = path.findIndex((_, index) => start.find(...path.slice(0, index + 1)) === undefined);
-    if (depth >= 0)
+    if (depth >= 0) {
       this.#openedForContext = { parent: start.find(...path.slice(0, depth)) ?? start, path: path.slice(depth) };
+    }
+    const items = path.map((text) => ({ text, line, column: 1 }));
     const cursor = items.length === 0 ? this.#root : placeStatement(this.#root, items, this.#observer).cursor;
     this.#blocks = [{ cursor, openedAt: undefined }];
     this.#setCommands.edit(path);

@@ -72,10 +72,14 @@ export class Session {
     const [verb = '', ...words] = splitWords(line);
     const isMove = verb === 'edit' || verb === 'up' || (verb === 'top' && words.length === 0);
     if (isMove) return this.#move(verb, words);
-    return this.#change((tree) => {
-      const { diagnostics, usedSetCommands } = parseText(`${line}\n`, tree, this.#level);
-      return usedSetCommands ? diagnostics : [{ severity: 'error', path: '', line: 1, message: 'unknown command.' }];
-    }, line);
+    return this.#change(
+      (tree) => {
+        const { diagnostics, usedSetCommands } = parseText(`${line}\n`, tree, this.#level);
+        return usedSetCommands ? diagnostics : [{ severity: 'error', path: '', line: 1, message: 'unknown command.' }];
+      },
+      line,
+      [...this.#level, ...words],
+    );
   }
 
   /** `load`: what cannot be read is reported and left out, as in Junos. */
@@ -145,12 +149,12 @@ export class Session {
     return done('');
   }
 
-  /** Changes the candidate, or nothing if somebody else holds the lock. */
-  #change(change: (tree: ConfigTree) => readonly Diagnostic[], source: string): Outcome {
+  /** Changes the candidate below `path`, or nothing if somebody else holds the lock. */
+  #change(change: (tree: ConfigTree) => readonly Diagnostic[], source: string, path: readonly string[] = []): Outcome {
     const free = this.#database.checkLock(this.user);
     if (!free.ok) return failed(free.error);
     const diagnostics = change(this.#database.candidate);
-    concealSecrets(this.#database.candidate.root, this.#random);
+    concealSecrets(this.#database.candidate.root, this.#random, path);
     return { ok: !hasErrors(diagnostics), text: describe(diagnostics, source), diagnostics };
   }
 }
