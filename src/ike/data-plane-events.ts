@@ -71,8 +71,7 @@ export class DataPlaneEvents {
   #noteTraffic(now: Instant, policy: PolicyId, kind: 'inbound-traffic' | 'outbound-traffic'): void {
     const tunnel = this.#coordinator.tunnels.get(policy);
     const sa = tunnel && this.#coordinator.peers.get(tunnel.vpn.gateway)?.current;
-    if (kind === 'inbound-traffic') sa?.noteInboundTraffic(now);
-    else sa?.noteOutboundTraffic(now);
+    sa?.noteTraffic(now, kind === 'inbound-traffic' ? 'inbound' : 'outbound');
     if (sa) this.#touch(sa);
     for (const pair of this.#coordinator.tunnels.pairs.live(policy)) {
       pair.noteTraffic(now);

@@ -30,6 +30,14 @@ export interface UdpPath {
   readonly remote: UdpEndpoint;
 }
 
+export function pathsEqual(a: UdpPath, b: UdpPath): boolean {
+  return endpointsEqual(a.local, b.local) && endpointsEqual(a.remote, b.remote);
+}
+
+function endpointsEqual(a: UdpEndpoint, b: UdpEndpoint): boolean {
+  return a.address === b.address && a.port === b.port;
+}
+
 /** Parses either family; `undefined` if `text` is not exactly one address. */
 export function parseAddress(text: string): IpAddress | undefined {
   const octets = text.includes(':') ? parseIpv6(text) : parseIpv4(text);

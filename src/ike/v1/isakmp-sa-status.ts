@@ -11,7 +11,7 @@ export function describeIsakmpSa(
   sa: IsakmpSa,
   channel: MessageChannel,
   agreement: Agreement | undefined,
-  remaining: Milliseconds,
+  remaining: Milliseconds | undefined,
 ): IkeSaStatus {
   const { outcome, cookies } = sa;
   return {
@@ -29,7 +29,7 @@ export function describeIsakmpSa(
       ? {
           localIdentity: formatIdentity(outcome.localIdentity),
           remoteIdentity: formatIdentity(outcome.peer.identity),
-          lifetimeRemainingSeconds: Math.max(0, Math.ceil(remaining / 1000)),
+          lifetimeRemainingSeconds: Math.max(0, Math.ceil((remaining ?? 0) / 1000)),
         }
       : {}),
     ...describeRemoteAccess(sa),

@@ -5,8 +5,8 @@ import { toHex } from '../../lib/bytes.ts';
 import { invariant } from '../../lib/invariant.ts';
 import { randomBelow } from '../../lib/random.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
-import { after, earliest, elapsed, type Instant, milliseconds, NEVER, toMilliseconds } from '../../lib/time.ts';
-import type { IpAddress, UdpPath } from '../../model/address.ts';
+import { after, earliest, type Instant, NEVER, toMilliseconds } from '../../lib/time.ts';
+import { type IpAddress, pathsEqual, type UdpPath } from '../../model/address.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
 import type { IkeGatewayConfig } from '../../model/gateway-config.ts';
 import type { IkeRole, IkeSaId, IkeSaStatus, NatSituation, SaEndReason } from '../../model/ike-event.ts';
@@ -17,6 +17,7 @@ import type { PhaseOneAuthentication } from './authentication.ts';
 import { DeadPeerDetection } from './dead-peer-detection.ts';
 import { isFragment, Reassembly } from './fragmentation.ts';
 import { deleteIsakmpPayload, liveliness } from './informational.ts';
+import { IsakmpLifetime } from './isakmp-lifetime.ts';
 import { describeIsakmpSa } from './isakmp-sa-status.ts';
 import { type Cookies, wipePhase1Keys } from './key-material.ts';
 import { MessageChannel } from './message-channel.ts';
@@ -28,9 +29,6 @@ import type { UdpEncapsulation } from './phase2-proposal.ts';
 import { ProtectedExchanges } from './protected-exchanges.ts';
 import type { SaOwner } from './sa-owner.ts';
 import type { TransactionOutcome } from './transactions.ts';
-
-/** Rekeying begins when this share of the lifetime is left, drawn anew for each SA: the initiator first, the responder if that fails. */
-const REKEY_MARGIN = { initiator: { least: 0.1, most: 0.2 }, responder: { least: 0.04, most: 0.08 } } as const;
 
 export interface IsakmpSaSetup {
   readonly owner: SaOwner;
@@ -62,10 +60,8 @@ export class IsakmpSa {
   #reassembly: Reassembly | undefined;
   #outcome: Phase1Outcome | undefined;
   #establishedAt: Instant = NEVER;
-  #softExpiresAt: Instant = NEVER;
-  #hardExpiresAt: Instant = NEVER;
+  #lifetime: IsakmpLifetime | undefined;
   #keepaliveAt: Instant = NEVER;
-  #retiresAt: Instant = NEVER;
   #liveness: DeadPeerDetection | undefined;
   #isDeleted = false;
   /** The path of the message being handled, until it is authenticated. */
@@ -227,7 +223,7 @@ export class IsakmpSa {
     this.#liveness?.handleInboundTraffic(now);
     const to = this.#candidatePath;
     const from = this.#channel.path;
-    if (to === undefined || isSamePath(from, to) || !this.nat.isRemoteBehindNat) return;
+    if (to === undefined || pathsEqual(from, to) || !this.nat.isRemoteBehindNat) return;
     this.#channel.path = to;
     this.#owner.handlePathMoved(this, from, to, out);
   }
@@ -239,16 +235,12 @@ export class IsakmpSa {
 
   /** A newer SA with the same peer has taken over: this one is deleted by then. */
   retire(at: Instant): void {
-    this.#retiresAt = earliest(this.#retiresAt, at);
-    this.#softExpiresAt = NEVER;
+    this.#lifetime?.retire(at);
   }
 
-  noteInboundTraffic(now: Instant): void {
-    this.#liveness?.handleInboundTraffic(now);
-  }
-
-  noteOutboundTraffic(now: Instant): void {
-    this.#liveness?.handleOutboundTraffic(now);
+  noteTraffic(now: Instant, direction: 'inbound' | 'outbound'): void {
+    if (direction === 'inbound') this.#liveness?.handleInboundTraffic(now);
+    else this.#liveness?.handleOutboundTraffic(now);
   }
 
   acknowledgeProbe(sequence: number, out: IkeOutbox): void {
@@ -279,9 +271,7 @@ export class IsakmpSa {
     if (this.#isDeleted) return NEVER;
     if (!this.#isAuthenticated) return this.#phase1.nextTimeout();
     return earliest(
-      this.#softExpiresAt,
-      this.#hardExpiresAt,
-      this.#retiresAt,
+      this.#lifetime?.nextTimeout() ?? NEVER,
       this.#keepaliveAt,
       this.#liveness?.nextTimeout() ?? NEVER,
       this.exchanges.nextTimeout(),
@@ -293,18 +283,20 @@ export class IsakmpSa {
     if (!this.#isAuthenticated) return this.#advance(now, this.#phase1.handleTimeout(now, out), out);
     this.exchanges.handleTimeout(now, out);
     if (this.#isDeleted) return;
-    if (now >= this.#keepaliveAt) this.#sendKeepalive(now, out);
-    if (now >= this.#softExpiresAt) {
-      this.#softExpiresAt = NEVER;
-      this.#owner.handleIsakmpSoftExpiry(now, this, out);
+    if (now >= this.#keepaliveAt) {
+      this.#keepaliveAt = after(now, toMilliseconds(this.gateway.natKeepalive));
+      out.transmitKeepalive(this.path);
     }
     this.#checkLiveness(now, out);
-    if (now >= this.#hardExpiresAt) return this.#owner.handleIsakmpOver(now, this, 'expired', out);
-    if (now >= this.#retiresAt) this.#owner.handleIsakmpOver(now, this, 'rekeyed', out);
+    if (this.#isDeleted) return;
+    const action = this.#lifetime?.handleTimeout(now);
+    if (action === 'rekey') this.#owner.handleIsakmpSoftExpiry(now, this, out);
+    if (action === 'expired') this.#owner.handleIsakmpOver(now, this, 'expired', out);
+    if (action === 'retired') this.#owner.handleIsakmpOver(now, this, 'rekeyed', out);
   }
 
   status(now: Instant): IkeSaStatus {
-    return describeIsakmpSa(this, this.#channel, this.#phase1.agreement, elapsed(now, this.#hardExpiresAt));
+    return describeIsakmpSa(this, this.#channel, this.#phase1.agreement, this.#lifetime?.remaining(now));
   }
 
   #handlePhase1(
@@ -375,11 +367,7 @@ export class IsakmpSa {
     const { random } = this.#owner.environment;
     const { agreement } = this.#phase1;
     invariant(agreement !== undefined, 'an established SA has a suite');
-    const lifetime = toMilliseconds(agreement.suite.lifetime);
-    const { least, most } = REKEY_MARGIN[this.role];
-    const share = least + ((most - least) * randomBelow(random, 1000)) / 1000;
-    this.#hardExpiresAt = after(now, lifetime);
-    this.#softExpiresAt = after(now, milliseconds(Math.floor(lifetime * (1 - share))));
+    this.#lifetime = new IsakmpLifetime(now, toMilliseconds(agreement.suite.lifetime), this.role, random);
     if (this.nat.isLocalBehindNat) this.#keepaliveAt = after(now, toMilliseconds(this.gateway.natKeepalive));
     const { deadPeerDetection } = this.gateway;
     if (deadPeerDetection && agreement.extensions.deadPeerDetection) {
@@ -401,11 +389,6 @@ export class IsakmpSa {
     this.#owner.handleIsakmpFailed(now, this, out);
   }
 
-  #sendKeepalive(now: Instant, out: IkeOutbox): void {
-    this.#keepaliveAt = after(now, toMilliseconds(this.gateway.natKeepalive));
-    out.transmitKeepalive(this.path);
-  }
-
   #checkLiveness(now: Instant, out: IkeOutbox): void {
     const action = this.#liveness?.handleTimeout(now);
     if (action?.kind === 'probe') {
@@ -414,13 +397,4 @@ export class IsakmpSa {
     }
     if (action?.kind === 'dead') this.#owner.handlePeerDead(now, this, out);
   }
-}
-
-function isSamePath(a: UdpPath, b: UdpPath): boolean {
-  return (
-    a.remote.address === b.remote.address &&
-    a.remote.port === b.remote.port &&
-    a.local.address === b.local.address &&
-    a.local.port === b.local.port
-  );
 }
