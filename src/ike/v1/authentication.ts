@@ -44,7 +44,7 @@ export interface PhaseOneAuthentication {
 }
 
 /** Pre-shared keys: HASH_I and HASH_R under a SKEYID that only holders of the key can make (RFC 2409 §5.4). */
-export function preSharedKeyAuthentication(presharedKey: Secret): PhaseOneAuthentication {
+function preSharedKeyAuthentication(presharedKey: Secret): PhaseOneAuthentication {
   return {
     skeyid: (prf, nonces) => skeyidFromPresharedKey(prf, presharedKey, nonces),
     prove: (transcript, role, idBody) => [{ kind: 'hash', data: proofHash(transcript, role, idBody) }],

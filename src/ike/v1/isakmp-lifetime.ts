@@ -1,3 +1,5 @@
+// When an ISAKMP SA is replaced, and when it ends (RFC 2409 Appendix A: life type and duration).
+
 import { type RandomSource, randomBelow } from '../../lib/random.ts';
 import { after, earliest, elapsed, type Instant, type Milliseconds, milliseconds, NEVER } from '../../lib/time.ts';
 import type { IkeRole } from '../../model/ike-event.ts';

@@ -46,7 +46,7 @@ export interface PeerExtensions {
   readonly xauth: boolean;
 }
 
-export const NO_EXTENSIONS: PeerExtensions = { deadPeerDetection: false, fragmentation: false, xauth: false };
+const NO_EXTENSIONS: PeerExtensions = { deadPeerDetection: false, fragmentation: false, xauth: false };
 
 /** What the first two messages settled. */
 export interface Agreement {

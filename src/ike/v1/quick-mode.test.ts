@@ -132,12 +132,10 @@ test('Junos traffic-selector: one Quick Mode and one pair each, under one ISAKMP
   lab.run();
   assert.equal(lab.initiator.endpoint.ikeSas(lab.now).length, 1);
   const installed = lab.responder.endpoint.ipsecSas(lab.now);
-  assert.deepEqual(installed.map(({ trafficSelector }) => trafficSelector).sort(), [
-    'ts-host',
-    'ts-range',
-    'ts-v4',
-    'ts-v6',
-  ]);
+  assert.deepEqual(
+    new Set(installed.map(({ trafficSelector }) => trafficSelector)),
+    new Set(['ts-host', 'ts-range', 'ts-v4', 'ts-v6']),
+  );
   const spis = new Set(installed.flatMap(({ inboundSpi, outboundSpi }) => [inboundSpi, outboundSpi]));
   assert.equal(spis.size, 8);
 });
