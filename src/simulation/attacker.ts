@@ -1,15 +1,15 @@
 // Somebody on the path who reads everything, holds no key, and can put any packet on the wire: what he sends may cost a negotiation
 // that is under way, and nothing else.
 
-import { NAT_TRAVERSAL_PORT } from '../gateway/gateway.ts';
 import { concat } from '../lib/bytes.ts';
 import { elapsed, type Instant, milliseconds } from '../lib/time.ts';
-import { decodeIsakmpHeader, EXCHANGE_TYPE, type IsakmpHeader, NO_FLAGS } from '../wire/isakmp-header.ts';
+import { EXCHANGE_TYPE, type IsakmpHeader, NO_FLAGS } from '../wire/isakmp-header.ts';
 import { NOTIFY_TYPE } from '../wire/isakmp-notify.ts';
 import { encodeMessage, type Payload } from '../wire/isakmp-payloads.ts';
 import { IPSEC_DOI, PROTOCOL_ID } from '../wire/isakmp-sa-payload.ts';
-import { addNonEspMarker, classifyUdp4500, stripNonEspMarker } from '../wire/udp-encapsulation.ts';
+import { addNonEspMarker } from '../wire/udp-encapsulation.ts';
 import type { Chance } from './chance.ts';
+import { isakmpHeaderOf, isClearMessage } from './clear-message.ts';
 import type { Fabric, WirePacket } from './fabric.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -30,15 +30,17 @@ export class Attacker {
   readonly #fabric: Fabric;
   readonly #chance: Chance;
   readonly #interval: number;
+  readonly #damagesClear: boolean;
   readonly #memory: Overheard[] = [];
   #isOnlyReplaying = false;
   #strikeCount = 0;
 
-  constructor(scheduler: Scheduler, fabric: Fabric, chance: Chance, interval: number) {
+  constructor(scheduler: Scheduler, fabric: Fabric, chance: Chance, interval: number, damagesClear: boolean) {
     this.#scheduler = scheduler;
     this.#fabric = fabric;
     this.#chance = chance;
     this.#interval = interval;
+    this.#damagesClear = damagesClear;
     fabric.tap((packet) => this.#remember(packet));
     this.#scheduleNext();
   }
@@ -83,6 +85,7 @@ export class Attacker {
         this.#fabric.inject(reversed(packet));
         break;
       case 'damage':
+        if (!this.#damagesClear && isClearMessage(packet)) break;
         this.#fabric.inject({ ...packet, octets: this.#damage(packet.octets) });
         break;
       case 'forge':
@@ -101,13 +104,10 @@ export class Attacker {
 
   /** What a peer might say about an SA, in clear and with its true cookies (RFC 2408 §3.14, §3.15): nobody may believe it. */
   #forge(packet: WirePacket): void {
-    if (packet.kind !== 'udp') return;
-    const isOn4500 = packet.destination.port === NAT_TRAVERSAL_PORT;
-    if (isOn4500 && classifyUdp4500(packet.octets) !== 'ike') return;
-    const header = decodeIsakmpHeader(isOn4500 ? stripNonEspMarker(packet.octets) : packet.octets);
-    if (!header.ok) return;
-    const message = this.#forgedNotice(header.value);
-    const octets = isOn4500 ? addNonEspMarker(message) : message;
+    const header = isakmpHeaderOf(packet);
+    if (header === undefined) return;
+    const message = this.#forgedNotice(header);
+    const octets = packet.octets[0] === 0 && packet.octets[1] === 0 ? addNonEspMarker(message) : message;
     const forged = { ...packet, octets };
     this.#fabric.inject(this.#chance.happens(0.5) ? forged : reversed(forged));
   }

@@ -38,10 +38,14 @@ export interface Partition {
   readonly destination: IpAddress;
 }
 
-/** Applies a quality that may change while the simulation runs. */
-export function qualityRule(quality: () => LinkQuality, chance: Chance): FabricRule {
+/** Applies a quality that may change while the simulation runs; what `isSpared` is not corrupted. */
+export function qualityRule(
+  quality: () => LinkQuality,
+  chance: Chance,
+  isSpared: (packet: WirePacket) => boolean = () => false,
+): FabricRule {
   return (_now, packet) => {
-    const { loss, duplication, ...rest } = quality();
+    const { loss, duplication, ...rest } = isSpared(packet) ? { ...quality(), corruption: 0 } : quality();
     if (chance.happens(loss)) return { kind: 'drop', reason: 'lost' };
     const copies = [copyOf(packet, rest, chance)];
     if (chance.happens(duplication)) copies.push(copyOf(packet, rest, chance));

@@ -30,6 +30,11 @@ export interface SimulationParameters {
   readonly offices: OfficeParameters;
   readonly faultsSeconds: Seconds;
   readonly quality: LinkQuality;
+  /**
+   * Whether corruption and an attacker's damage strike the unprotected messages of phase 1 too. What these say of NAT and of dead peer
+   * detection is believed, so the tunnel may then need a new phase 1 to recover.
+   */
+  readonly damagesClear: boolean;
   readonly clocks: Readonly<Record<Office, ClockError>>;
   readonly nat?: {
     readonly filtering: NatFiltering;
@@ -72,8 +77,9 @@ export function drawParameters(chance: Chance, options: ParameterOptions): Simul
   return {
     offices,
     faultsSeconds: options.faultsSeconds,
-    // Nothing protects NAT-D: one altered octet looks like a NAT, through which AH is refused for as long as that phase 1 lasts.
-    quality: offices.protocol === 'ah' ? { ...quality, corruption: 0 } : quality,
+    quality,
+    // Not with AH, which an altered NAT-D has refused for good.
+    damagesClear: offices.protocol === 'esp' && chance.happens(0.3),
     clocks: { main: drawClock(chance), branch: drawClock(chance) },
     ...(isBranchBehindNat ? { nat: drawNat(chance.fork('nat')) } : {}),
     ...(chance.happens(0.4) ? { attackInterval: milliseconds(chance.integer(500, 5000)) } : {}),

@@ -10,6 +10,7 @@ import type { IkeEvent } from '../model/ike-event.ts';
 import { Attacker } from './attacker.ts';
 import { Chance } from './chance.ts';
 import { cleartextChecker, SaChecker, StateBoundChecker, watchIkeCrypto, watchPacketCrypto } from './checkers.ts';
+import { isClearMessage } from './clear-message.ts';
 import { Fabric } from './fabric.ts';
 import { CALM, type LinkQuality, type Partition, partitionRule, qualityRule } from './faults.ts';
 import { Nat } from './nat.ts';
@@ -79,7 +80,7 @@ class Simulation {
     const lossMax = options.lossMax ?? LOSS_MAX_DEFAULT;
     this.#parameters = drawParameters(this.#chance.fork('parameters'), { faultsSeconds, lossMax });
     this.#trafficChance = this.#chance.fork('traffic');
-    const { offices, quality, nat, attackInterval } = this.#parameters;
+    const { offices, quality, nat, attackInterval, damagesClear } = this.#parameters;
     const complain = (violation: string): void => this.#complain(violation);
     this.#quality = quality;
     this.#configs = { main: officeConfig('main', offices), branch: officeConfig('branch', offices) };
@@ -102,10 +103,15 @@ class Simulation {
     if (offices.protocol === 'esp') this.#fabric.observe(cleartextChecker(complain));
     this.#fabric.setRules([
       partitionRule(this.#partitions),
-      qualityRule(() => this.#quality, this.#chance.fork('link')),
+      qualityRule(
+        () => this.#quality,
+        this.#chance.fork('link'),
+        (packet) => !damagesClear && isClearMessage(packet),
+      ),
     ]);
     this.#attacker =
-      attackInterval && new Attacker(this.#scheduler, this.#fabric, this.#chance.fork('attacker'), attackInterval);
+      attackInterval &&
+      new Attacker(this.#scheduler, this.#fabric, this.#chance.fork('attacker'), attackInterval, damagesClear);
     this.#faultsUntil = instant(faultsSeconds * 1000);
     this.#deadline = recoveryDeadline(this.#parameters);
     const calmSeconds = options.calmSeconds ?? CALM_SECONDS_DEFAULT;
@@ -338,6 +344,8 @@ class Simulation {
 
 /** Detecting that the peer is gone, one attempt that fails because it began too early, and one that does not. */
 function recoveryDeadline(parameters: SimulationParameters): Seconds {
-  const { interval, threshold } = parameters.offices.deadPeerDetection;
-  return seconds(interval * threshold + patienceOf(PATIENT) / 1000 + NEGOTIATION_SECONDS);
+  const { offices, damagesClear } = parameters;
+  const { interval, threshold } = offices.deadPeerDetection;
+  const detection = damagesClear ? Math.max(offices.ikeLifetime, offices.ipsecLifetime) : interval * threshold;
+  return seconds(detection + patienceOf(PATIENT) / 1000 + NEGOTIATION_SECONDS);
 }
