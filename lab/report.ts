@@ -17,11 +17,15 @@ export interface LabReport {
   readonly substrate: 'namespaces' | 'in-process';
 }
 
-/** The messages of the first negotiation, in order: phase 1 and the first Quick Mode, without what was sent again. */
+/** The messages of the first negotiation, in order: the first phase 1 and the first Quick Mode, without what was sent again. */
 export function negotiationOf(events: readonly IkeEvent[]): readonly IkeMessageEvent[] {
-  const messages = events.filter((event) => event.kind === 'message' && !event.isRepeat);
+  const messages = events.filter((event) => event.kind === 'message').filter((event) => !event.isRepeat);
+  const phase1 = messages.find(({ exchange }) => exchange === 'main' || exchange === 'aggressive');
+  const phase2 = messages.find(({ exchange }) => exchange === 'quick');
   return messages.filter(
-    (event): event is IkeMessageEvent => event.kind === 'message' && event.exchange !== 'informational',
+    ({ exchange, initiatorCookie, messageId }) =>
+      (exchange === phase1?.exchange && initiatorCookie === phase1.initiatorCookie) ||
+      (exchange === 'quick' && messageId === phase2?.messageId),
   );
 }
 

@@ -20,6 +20,7 @@ export const EXPORTED_FOR: Readonly<Record<string, string>> = {
 
 /** Files in a protocol folder that implement no RFC by themselves. */
 export const WITHOUT_RFC: Readonly<Record<string, string>> = {
+  'src/wire/link-layer.ts': 'RFC 894 has no sections; VLAN tags are IEEE 802.1Q',
   'src/ike/v1/exchange-record.ts': 'keeps what the exchanges, which cite, have sent and received',
   'src/ike/v1/isakmp-sa-status.ts': 'what operators see of an SA',
   'src/ike/v1/phase1-mode.ts': 'the interface that Main and Aggressive Mode, which cite, have in common',
