@@ -67,7 +67,11 @@ export function placeStatement(start: Cursor, items: readonly StatementItem[], o
 /** Says what a statement still lacks when it ends at `cursor`; `opensBlock` if a brace follows. */
 export function checkEnd(cursor: Cursor, last: Word, opensBlock: boolean, observer: StatementObserver): void {
   const { schema, expects } = cursor;
-  if (schema === undefined || opensBlock) return;
+  if (schema === undefined) return;
+  if (opensBlock) {
+    if (expects !== 'value' || schema.kind !== 'leaf') return;
+    return observer.fault(cursor, last, { message: `syntax error: '${last.text}' takes no block` });
+  }
   if (expects === 'value' && schema.value && cursor.node.isLeaf) {
     observer.fault(cursor, last, { message: `missing argument: ${describeType(schema.value)}` });
   }
