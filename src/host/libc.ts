@@ -81,7 +81,7 @@ export const libc = {
 };
 
 /** The code of the last failed call on this thread, such as `EAGAIN`. */
-export function lastErrorCode(): string {
+function lastErrorCode(): string {
   return getSystemErrorName(-koffi.errno());
 }
 

@@ -10,8 +10,8 @@ const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 const RECEIVE_LENGTH = 256 * 1024;
 
-export const NLM_F_REQUEST = 0x1;
-export const NLM_F_ACK = 0x4;
+const NLM_F_REQUEST = 0x1;
+const NLM_F_ACK = 0x4;
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;

@@ -8,7 +8,10 @@ test('beside every route into a tunnel lies one that drops, in the same table, w
   const plan = planNetwork(networkConfig([tunnel('st0.0', '10.9.0.1/30')], ['10.2.0.0/16 st0.0', '::/0 st0.0']));
   const drops = plan.routes.filter((route) => route.tunnel === undefined);
   const tunnels = plan.routes.filter((route) => route.tunnel !== undefined);
-  assert.deepEqual(tunnels.map((route) => formatPrefix(route.prefix)).sort(), ['10.2.0.0/16', '10.9.0.0/30', '::/0']);
+  assert.deepEqual(
+    tunnels.map((route) => formatPrefix(route.prefix)).sort((a, b) => (a < b ? -1 : 1)),
+    ['10.2.0.0/16', '10.9.0.0/30', '::/0'],
+  );
   for (const route of tunnels) {
     const drop = drops.find((one) => formatPrefix(one.prefix) === formatPrefix(route.prefix));
     assert.equal(drop?.table, route.table);

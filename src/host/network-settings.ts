@@ -81,7 +81,7 @@ const ADDRESS_LENGTH = 8;
 const ROUTE_LENGTH = 12;
 
 /** Our number in the `proto` column of `ip route`, so that an operator can tell our routes from others. */
-export const ROUTE_PROTOCOL = 159;
+const ROUTE_PROTOCOL = 159;
 
 /** Reads and changes the namespace's settings through one netlink socket. Every failure is a SystemCallError. */
 export class NetworkSettings {
