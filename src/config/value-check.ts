@@ -101,7 +101,9 @@ function checkPrefix(value: string, isBare: boolean): ValueFault | undefined {
 function checkHost(value: string): ValueFault | undefined {
   if (parseAddress(value) !== undefined) return undefined;
   // Digits and dots (or anything with a colon) were meant as an address, though a resolver might take them as a name.
-  if (/^[\d.]+$/.test(value) || value.includes(':')) return { message: `invalid address '${value}'` };
+  // So was what somebody wrote instead of an address: `203.x.x.x`.
+  if (/^[\d.]+$/.test(value) || value.includes(':') || /^\d+(\.(\d+|x+)){3}$/i.test(value))
+    return { message: `invalid address '${value}'` };
   return HOST_NAME.test(value) ? undefined : { message: `'${value}' is neither an address nor a host name` };
 }
 
