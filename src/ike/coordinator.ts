@@ -11,7 +11,7 @@ import { AddressLeases } from './address-leases.ts';
 import type { IkeEnvironment } from './environment.ts';
 import type { IpsecPair } from './ipsec-pair.ts';
 import { IpsecTunnels, RETIRE_AFTER } from './ipsec-tunnels.ts';
-import { IsakmpSas } from './isakmp-sas.ts';
+import { IsakmpSas, isZero } from './isakmp-sas.ts';
 import type { IkeOutbox } from './outbox.ts';
 import type { Peer } from './peer.ts';
 import { PATIENT, patienceOf } from './retransmission.ts';
@@ -75,7 +75,7 @@ export class Coordinator implements SaOwner, TunnelOwner {
   connect(now: Instant, peer: Peer, out: IkeOutbox): void {
     if (peer.initiating) return;
     peer.initiating = this.#services.connect(now, peer, out);
-    if (peer.initiating === undefined) this.tunnels.failWaiting(now, peer.gateway.name);
+    if (peer.initiating === undefined) this.tunnels.failWaiting(now, peer.gateway.name, true);
   }
 
   /** Ends an ISAKMP SA; what waits for it fails or waits for the next one. */
@@ -126,7 +126,8 @@ export class Coordinator implements SaOwner, TunnelOwner {
     this.endIsakmp(now, sa, 'failed', false, out);
     if (!wasOurs) return;
     peer.tryNextAddress();
-    this.tunnels.failWaiting(now, peer.gateway.name);
+    const wasRefused = !isZero(sa.cookies.responderCookie);
+    this.tunnels.failWaiting(now, peer.gateway.name, wasRefused);
   }
 
   handleIsakmpSoftExpiry(now: Instant, sa: IsakmpSa, out: IkeOutbox): void {
@@ -237,11 +238,12 @@ export class Coordinator implements SaOwner, TunnelOwner {
     this.#services.touch(sa);
   }
 
-  /** Without an ISAKMP SA nobody would notice that the peer is dead. */
+  /** Without an ISAKMP SA nobody would notice that the peer is dead: a tunnel asks for one, and goes on asking. */
   #keepWatching(now: Instant, gateway: string, out: IkeOutbox): void {
     const peer = this.peers.get(gateway);
     if (peer === undefined || peer.current !== undefined || peer.gateway.deadPeerDetection === undefined) return;
-    if (this.tunnels.needsGateway(gateway)) this.connect(now, peer, out);
+    const watcher = this.tunnels.watcher(gateway);
+    if (watcher) this.negotiate(now, watcher, out);
   }
 
   #warnOfAggressiveMode(sa: IsakmpSa, out: IkeOutbox): void {

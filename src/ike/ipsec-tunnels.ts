@@ -173,9 +173,18 @@ export class IpsecTunnels implements PairTimeouts {
     this.#services.touch(tunnel);
   }
 
-  /** There is no ISAKMP SA for those that wait for one. */
-  failWaiting(now: Instant, gateway: string): void {
-    for (const tunnel of this.ofGateway(gateway)) if (tunnel.activity === 'waiting') this.#fail(now, tunnel);
+  /** A tunnel that wants its gateway watched: it has a pair, or is to have one, and may ask for it. */
+  watcher(gateway: string): Tunnel | undefined {
+    return this.ofGateway(gateway).find(
+      ({ vpn, policy, isImmediate }) =>
+        !vpn.establishTunnels.startsWith('responder-only') && (isImmediate || this.pairs.live(policy).length > 0),
+    );
+  }
+
+  /** There is no ISAKMP SA for those that wait for one: the peer has refused it, or was silent. */
+  failWaiting(now: Instant, gateway: string, wasRefused: boolean): void {
+    for (const tunnel of this.ofGateway(gateway))
+      if (tunnel.activity === 'waiting') this.#fail(now, tunnel, wasRefused);
   }
 
   /** There is one now. */
@@ -321,9 +330,9 @@ export class IpsecTunnels implements PairTimeouts {
     }
   }
 
-  #fail(now: Instant, tunnel: Tunnel): void {
+  #fail(now: Instant, tunnel: Tunnel, wasRefused = true): void {
     const hasPair = this.pairs.live(tunnel.policy).length > 0;
-    tunnel.handleFailure(now, tunnel.isImmediate || hasPair);
+    tunnel.handleFailure(now, tunnel.isImmediate || hasPair, wasRefused);
     this.#services.touch(tunnel);
   }
 }

@@ -4,7 +4,10 @@ import { type PolicyId, policyId } from '../model/ipsec-sa.ts';
 import type { SelectorPair } from '../model/traffic-selector.ts';
 import type { IkeOutbox } from './outbox.ts';
 
-/** Waits between attempts: this long after the first failure, doubled with each further one, up to the longest. */
+/**
+ * Waits between attempts: this long after the first failure, doubled each time that the peer refuses, up to the longest. A peer that is
+ * silent is tried again at the first wait's pace, since the attempt itself took half a minute, and the peer is to be found soon.
+ */
 const RETRY_FIRST = 5000;
 const RETRY_LONGEST = 60_000;
 
@@ -46,10 +49,10 @@ export class Tunnel {
     this.#dueAt = at;
   }
 
-  handleFailure(now: Instant, triesAgain: boolean): void {
+  handleFailure(now: Instant, triesAgain: boolean, wasRefused: boolean): void {
     this.activity = 'idle';
     const wait = Math.min(RETRY_FIRST * 2 ** Math.min(this.#failureCount, 10), RETRY_LONGEST);
-    this.#failureCount++;
+    if (wasRefused) this.#failureCount++;
     this.#restUntil = after(now, milliseconds(wait));
     this.#dueAt = triesAgain ? this.#restUntil : NEVER;
   }

@@ -36,8 +36,8 @@ export interface SimulationOptions {
 const SIMULATION_SECONDS_DEFAULT = seconds(180);
 const LOSS_MAX_DEFAULT = 0.3;
 const CALM_SECONDS_DEFAULT = seconds(400);
-/** Six messages, three more, and the computations in between, over a calm network. */
-const NEGOTIATION_SECONDS = 2;
+/** Six messages, three more, and the computations in between, over a calm network; and the pause between two attempts. */
+const NEGOTIATION_SECONDS = 2 + 5;
 /** A packet sent this shortly before the end may still be on its way. */
 const TAIL = milliseconds(2000);
 const VIOLATIONS_MAX = 20;
