@@ -55,6 +55,7 @@ const RTM_GETRULE = 34;
 const IFF_UP = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
+const IFLA_TXQLEN = 13;
 const IFLA_AF_SPEC = 26;
 const IFLA_GROUP = 27;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
@@ -82,6 +83,9 @@ const ROUTE_LENGTH = 12;
 
 /** Our number in the `proto` column of `ip route`, so that an operator can tell our routes from others. */
 const ROUTE_PROTOCOL = 159;
+
+/** Packets that may wait in a TUN device while its reader is not scheduled: some 10 ms of the smallest ones. Linux' own default is 500. */
+const TRANSMIT_QUEUE_LENGTH = 2000;
 
 /** Reads and changes the namespace's settings through one netlink socket. Every failure is a SystemCallError. */
 export class NetworkSettings {
@@ -128,7 +132,10 @@ export class NetworkSettings {
       // A kernel without IPv6 has no such mode, and needs none.
       if (!(error instanceof SystemCallError)) throw error;
     }
-    const body = new NetlinkBody(linkHeader(index, IFF_UP)).uint32(IFLA_MTU, mtu).uint32(IFLA_GROUP, group);
+    const body = new NetlinkBody(linkHeader(index, IFF_UP))
+      .uint32(IFLA_MTU, mtu)
+      .uint32(IFLA_TXQLEN, TRANSMIT_QUEUE_LENGTH)
+      .uint32(IFLA_GROUP, group);
     this.#netlink.change(RTM_NEWLINK, 0, body.finish(), `interface ${name}: MTU ${mtu}, up`);
   }
 

@@ -1,6 +1,6 @@
 // A gateway without IKE, for tests and benchmarks: the engine of the product with SAs keyed by hand, in the namespace it is started in.
-// Its one argument is a KeyedGatewaySettings as JSON. It prints `ready`, answers each line on its standard input with its counters as one
-// line of JSON, and goes when its input ends.
+// Its one argument is a KeyedGatewaySettings as JSON. It prints `ready` and goes when its standard input ends. Lines there are commands, each
+// answered by one line: `count` (counters, as JSON), and for a generation of keys `receive N`, `send N` and `forget N`, as a rekey does.
 
 import { createInterface } from 'node:readline';
 import { SeededRandom } from '../../lib/random.ts';
@@ -12,7 +12,7 @@ import {
   integrityTraits,
 } from '../../model/algorithms.ts';
 import { type IpsecSa, policyId, spi } from '../../model/ipsec-sa.ts';
-import { selectorFromPrefix } from '../../model/traffic-selector.ts';
+import { selectorFromPrefix, type TrafficSelector } from '../../model/traffic-selector.ts';
 import { EngineClient } from '../engine-client.ts';
 import { monotonicNow } from '../event-loop.ts';
 import { HostNetwork } from '../host-network.ts';
@@ -45,7 +45,9 @@ export interface KeyedGatewaySettings {
 }
 
 const SPI_FIRST = 0x1000;
-const REPLAY_WINDOW = 64;
+const GENERATION_STEP = 0x10000;
+// Reordering in the tests reaches further than Junos' default of 64.
+const REPLAY_WINDOW = 1024;
 
 const settings: KeyedGatewaySettings = JSON.parse(process.argv[2] ?? '{}');
 const network = new HostNetwork(new NetworkSettings(), settings.offload);
@@ -81,7 +83,13 @@ console.error(`${settings.tunnels.length} tunnels in ${Math.round(monotonicNow()
 console.log('ready');
 
 const lines = createInterface({ input: process.stdin });
-lines.on('line', async () => console.log(JSON.stringify(await engine.count([]))));
+lines.on('line', async (line) => {
+  const [command = '', generation = '0'] = line.split(' ');
+  if (command === 'count') return console.log(JSON.stringify(await engine.count([])));
+  for (const [index, { name }] of settings.tunnels.entries()) rekeyTunnel(command, index, name, Number(generation));
+  await engine.settle();
+  console.log('done');
+});
 lines.on('close', async () => {
   await engine.stop();
   network.removeTunnels();
@@ -89,35 +97,42 @@ lines.on('close', async () => {
 });
 
 function keyTunnel(index: number, name: string): void {
-  const policy = policyId(name);
-  const everything = selectorFromPrefix(prefix('0.0.0.0/0'));
-  const everything6 = selectorFromPrefix(prefix('::/0'));
+  const selector = selectorOf(index);
   engine.command({
     kind: 'put-policy',
     policy: {
-      id: policy,
+      id: policyId(name),
       order: index,
       action: 'protect',
-      selectors: { local: everything, remote: everything },
+      selectors: { local: selector, remote: selector },
       tunnelInterface: name,
       dfBit: 'clear',
       copyOuterDscp: false,
     },
   });
+  rekeyTunnel('receive', index, name, 0);
+  rekeyTunnel('send', index, name, 0);
+}
+
+function selectorOf(index: number): TrafficSelector {
   const isIpv6 = settings.tunnels[index]?.addresses.some((text) => text.includes(':')) ?? false;
-  const selector = isIpv6 ? everything6 : everything;
-  const outbound = spi(SPI_FIRST + 2 * index + settings.side);
-  const inbound = spi(SPI_FIRST + 2 * index + 1 - settings.side);
-  const udp = {
-    local: { address: local, port: 4500 },
-    remote: { address: address(settings.remote), port: 4500 },
-  };
+  return selectorFromPrefix(prefix(isIpv6 ? '::/0' : '0.0.0.0/0'));
+}
+
+function rekeyTunnel(command: string, index: number, name: string, generation: number): void {
+  const policy = policyId(name);
+  const remoteAddress = address(settings.remote);
+  const first = SPI_FIRST + GENERATION_STEP * generation + 2 * index;
+  const outbound = spi(first + settings.side);
+  const inbound = spi(first + 1 - settings.side);
+  const selector = selectorOf(index);
+  const udp = { local: { address: local, port: 4500 }, remote: { address: remoteAddress, port: 4500 } };
   const common = {
     protocol: 'esp' as const,
     mode: 'tunnel' as const,
     policy,
     localAddress: local,
-    remoteAddress: address(settings.remote),
+    remoteAddress,
     ...(settings.encapsulation === 'udp' ? { udp } : {}),
     encryption: settings.encryption,
     integrity: settings.integrity,
@@ -126,25 +141,24 @@ function keyTunnel(index: number, name: string): void {
     replayWindow: REPLAY_WINDOW,
     lifetime: {},
   };
-  if (isIpv6)
-    engine.command({
-      kind: 'put-policy',
-      policy: {
-        id: policy,
-        order: index,
-        action: 'protect',
-        selectors: { local: everything6, remote: everything6 },
-        tunnelInterface: name,
-        dfBit: 'clear',
-        copyOuterDscp: false,
-      },
-    });
-  engine.command({ kind: 'add-inbound', sa: { ...common, direction: 'inbound', spi: inbound, ...keysOf(inbound) } });
-  engine.command({
-    kind: 'add-outbound',
-    sa: { ...common, direction: 'outbound', spi: outbound, ...keysOf(outbound) },
-  });
-  engine.command({ kind: 'use-outbound', policy, spi: outbound });
+  switch (command) {
+    case 'receive':
+      return engine.command({
+        kind: 'add-inbound',
+        sa: { ...common, direction: 'inbound', spi: inbound, ...keysOf(inbound) },
+      });
+    case 'send':
+      engine.command({
+        kind: 'add-outbound',
+        sa: { ...common, direction: 'outbound', spi: outbound, ...keysOf(outbound) },
+      });
+      return engine.command({ kind: 'use-outbound', policy, spi: outbound });
+    case 'forget':
+      engine.command({ kind: 'remove', direction: 'outbound', spi: outbound, remoteAddress });
+      return engine.command({ kind: 'remove', direction: 'inbound', spi: inbound });
+    default:
+      throw new Error(`unknown command ${command}`);
+  }
 }
 
 /** Both ends draw the same keys from the SPI. */

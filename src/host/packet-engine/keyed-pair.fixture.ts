@@ -62,6 +62,12 @@ export class KeyedGateway {
     return JSON.parse(line.value ?? '{}');
   }
 
+  /** Does a step of a rekey to the keys of this generation, and waits until the engine has done it. */
+  async rekey(step: 'receive' | 'send' | 'forget', generation: number): Promise<void> {
+    this.#child.stdin?.write(`${step} ${generation}\n`);
+    await this.#lines.next();
+  }
+
   async stop(): Promise<void> {
     const exit = once(this.#child, 'exit');
     this.#child.stdin?.end();
