@@ -47,7 +47,8 @@ async function runInNamespaces(
     const status = conclude(report, json);
     if (status !== 0) process.stderr.write(`${lab.logs()}\n`);
     if (once || status !== 0) return status;
-    say('\nThe lab stays up: try `ip netns list`, `ip netns exec NAME ping 10.2.0.10`. Ctrl-C ends it.\n');
+    say(`
+${lab.hints()}`);
     await interrupted;
     return 0;
   } finally {

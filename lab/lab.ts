@@ -9,7 +9,7 @@ import { GatewayProcess } from './gateway-process.ts';
 import { type Namespaces, removeStaleNamespaces } from './namespaces.ts';
 import { type ProgramPath, ping, TO_BRANCH, transfer, WireTap } from './offices.ts';
 import { countDatagrams, type LabReport, negotiationOf, whyFailed } from './report.ts';
-import { buildTwoOffices } from './topology.ts';
+import { BRANCH_HOST, buildTwoOffices, WAN } from './topology.ts';
 
 /** Where things are, and where the lab's words go. */
 export interface LabOptions {
@@ -71,6 +71,20 @@ export class Lab {
     };
     const reason = whyFailed(measured);
     return reason === undefined ? measured : { ...measured, reason };
+  }
+
+  /** What to type next, while the lab stands. */
+  hints(): string {
+    const inside = (namespace: string): string => `ip netns exec ${this.#namespaces.fullName(namespace)}`;
+    const control = join(this.#folder, 'main-gw.control');
+    return [
+      'The lab stays up. From another terminal:',
+      `  ${inside('main-lan')} ping ${BRANCH_HOST}`,
+      `  ${inside('main-gw')} tcpdump -ni ${WAN} esp or udp port 500`,
+      `  node ${this.#options.program} show security ipsec security-associations detail --control ${control}`,
+      'Ctrl-C ends it and removes everything.',
+      '',
+    ].join('\n');
   }
 
   /** The gateways' logs, for a lab that failed. */

@@ -111,7 +111,7 @@ function countFail(data) {
   total.failed++;
   const cause = error?.cause ?? error;
   const detail = String(cause?.stack ?? cause?.message ?? cause ?? '');
-  const file = data.file === undefined ? '' : data.file.replace(`${join(ROOT, 'dist')}/`, '');
+  const file = data.file === undefined ? '' : data.file.replace(`${join(ROOT, 'dist')}/`, '').replace(`${ROOT}/`, '');
   total.failures.push({ name: data.name, file, detail });
   say(`  FAIL  ${data.name}  [${file}]\n${indent(detail, 8)}`);
 }

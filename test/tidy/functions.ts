@@ -34,6 +34,8 @@ function functionName(code: string, brace: number): string | undefined {
     .slice(Math.max(0, brace - 600), brace)
     .trimEnd()
     .replace(/\)\s*:\s*\{[^{}]*\}$/, '): T');
+  // A suite is a list of tests, not a function to follow.
+  if (/(?:^|\n)(?:describe|suite)\([^;]*=>$/.test(before)) return undefined;
   if (before.endsWith('=>')) return before.match(/(?:const|let)\s+(\w+)[^;]*=>$/)?.[1] ?? 'arrow function';
   const header = before.slice(Math.max(before.lastIndexOf(';'), before.lastIndexOf('\n\n')) + 1).trimStart();
   const lastLines = header.split('\n').slice(-14).join('\n');
