@@ -1,7 +1,6 @@
 // The hosts behind the gateways, as far as a gateway can tell: they send UDP datagrams and ICMP echoes, and answer echoes. Every
 // packet carries a pattern that must never be seen on the wire between the gateways, and a serial number.
 
-import { ByteWriter } from '../lib/byte-writer.ts';
 import { equalBytes, utf8 } from '../lib/bytes.ts';
 import { addressFromOctets, addressOctets, type IpAddress } from '../model/address.ts';
 
@@ -23,6 +22,9 @@ const MARKER_FIRST = MARKER[0] ?? 0;
 const IPV4_HEADER_LENGTH = 20;
 /** UDP's header and ICMP echo's happen to have the same length. */
 const NEXT_HEADER_LENGTH = 8;
+const MARKER_OFFSET = IPV4_HEADER_LENGTH + NEXT_HEADER_LENGTH;
+const SERIAL_OFFSET = MARKER_OFFSET + MARKER.length;
+const FILL_OFFSET = SERIAL_OFFSET + 4;
 const PROTOCOL_ICMP = 1;
 const PROTOCOL_UDP = 17;
 const ICMP_ECHO_REPLY = 0;
@@ -32,42 +34,38 @@ const INITIAL_TTL = 64;
 
 /** An IPv4 packet (RFC 791 §3.1) around UDP (RFC 768) or an ICMP echo (RFC 792). */
 export function encodeProbe(probe: Probe): Uint8Array {
-  const nextHeader = encodeNextHeader(probe);
-  const isUdp = probe.kind === 'udp';
-  const header = new ByteWriter(IPV4_HEADER_LENGTH + nextHeader.length)
-    .uint8(0x45)
-    .uint8(0)
-    .uint16(IPV4_HEADER_LENGTH + nextHeader.length)
-    .uint16(probe.serial & 0xffff)
-    .uint16(0)
-    .uint8(INITIAL_TTL)
-    .uint8(isUdp ? PROTOCOL_UDP : PROTOCOL_ICMP)
-    .uint16(0)
-    .bytes(addressOctets(probe.source))
-    .bytes(addressOctets(probe.destination));
-  header.patchUint16(10, internetChecksum(header.finish()));
-  return header.bytes(nextHeader).finish();
+  const packet = new Uint8Array(FILL_OFFSET + probe.fill).fill(probe.serial & 0xff, FILL_OFFSET);
+  const view = new DataView(packet.buffer);
+  view.setUint16(0, 0x4500);
+  view.setUint16(2, packet.length);
+  view.setUint16(4, probe.serial & 0xffff);
+  view.setUint8(8, INITIAL_TTL);
+  view.setUint8(9, probe.kind === 'udp' ? PROTOCOL_UDP : PROTOCOL_ICMP);
+  packet.set(addressOctets(probe.source), 12);
+  packet.set(addressOctets(probe.destination), 16);
+  view.setUint16(10, internetChecksum(packet.subarray(0, IPV4_HEADER_LENGTH)));
+  packet.set(MARKER, MARKER_OFFSET);
+  view.setUint32(SERIAL_OFFSET, probe.serial);
+  writeNextHeader(probe, packet.subarray(IPV4_HEADER_LENGTH));
+  return packet;
 }
 
 /** The probe in a delivered packet, or `undefined` if one octet of it (but for TTL and header checksum) is not as it was sent. */
 export function decodeProbe(packet: Uint8Array): Probe | undefined {
-  const fixedLength = IPV4_HEADER_LENGTH + NEXT_HEADER_LENGTH + MARKER.length + 4;
-  if (packet.length < fixedLength || packet[0] !== 0x45) return undefined;
+  if (packet.length < FILL_OFFSET || packet[0] !== 0x45) return undefined;
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
-  const kind = probeKind(view.getUint8(9), view.getUint8(IPV4_HEADER_LENGTH));
   const probe: Probe = {
-    kind,
+    kind: probeKind(view.getUint8(9), view.getUint8(IPV4_HEADER_LENGTH)),
     source: addressFromOctets(packet.subarray(12, 16)),
     destination: addressFromOctets(packet.subarray(16, 20)),
-    serial: view.getUint32(fixedLength - 4),
-    fill: packet.length - fixedLength,
+    serial: view.getUint32(SERIAL_OFFSET),
+    fill: packet.length - FILL_OFFSET,
   };
   const expected = encodeProbe(probe);
   // Octet 8 is the TTL, 10 and 11 the header checksum.
-  const isIntact =
-    equalBytes(expected.subarray(0, 8), packet.subarray(0, 8)) &&
-    expected[9] === packet[9] &&
-    equalBytes(expected.subarray(12), packet.subarray(12));
+  const isIntact = expected.every(
+    (octet, index) => octet === packet[index] || index === 8 || index === 10 || index === 11,
+  );
   return isIntact ? probe : undefined;
 }
 
@@ -90,27 +88,19 @@ function probeKind(protocol: number, icmpType: number): ProbeKind {
   return icmpType === ICMP_ECHO_REPLY ? 'echo-reply' : 'echo-request';
 }
 
-function encodeNextHeader(probe: Probe): Uint8Array {
-  const payload = new ByteWriter()
-    .bytes(MARKER)
-    .uint32(probe.serial)
-    .bytes(new Uint8Array(probe.fill).fill(probe.serial & 0xff))
-    .finish();
-  const writer = new ByteWriter(NEXT_HEADER_LENGTH + payload.length);
-  // A UDP checksum of zero says that there is none (RFC 768).
+/** A UDP checksum of zero says that there is none (RFC 768). */
+function writeNextHeader(probe: Probe, datagram: Uint8Array): void {
+  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
   if (probe.kind === 'udp') {
-    const length = NEXT_HEADER_LENGTH + payload.length;
-    return writer.uint16(DISCARD_PORT).uint16(DISCARD_PORT).uint16(length).uint16(0).bytes(payload).finish();
+    view.setUint16(0, DISCARD_PORT);
+    view.setUint16(2, DISCARD_PORT);
+    view.setUint16(4, datagram.length);
+    return;
   }
-  writer
-    .uint8(probe.kind === 'echo-request' ? ICMP_ECHO_REQUEST : ICMP_ECHO_REPLY)
-    .uint8(0)
-    .uint16(0)
-    .uint16(1)
-    .uint16(probe.serial & 0xffff)
-    .bytes(payload);
-  writer.patchUint16(2, internetChecksum(writer.finish()));
-  return writer.finish();
+  view.setUint8(0, probe.kind === 'echo-request' ? ICMP_ECHO_REQUEST : ICMP_ECHO_REPLY);
+  view.setUint16(4, 1);
+  view.setUint16(6, probe.serial & 0xffff);
+  view.setUint16(2, internetChecksum(datagram));
 }
 
 /** RFC 1071 §1. */

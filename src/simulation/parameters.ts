@@ -83,7 +83,7 @@ export function drawParameters(chance: Chance, options: ParameterOptions): Simul
     clocks: { main: drawClock(chance), branch: drawClock(chance) },
     ...(isBranchBehindNat ? { nat: drawNat(chance.fork('nat')) } : {}),
     ...(chance.happens(0.4) ? { attackInterval: milliseconds(chance.integer(500, 5000)) } : {}),
-    trafficInterval: milliseconds(chance.integer(300, 3000)),
+    trafficInterval: milliseconds(chance.integer(500, 3000)),
     disturbances: drawDisturbances(chance.fork('disturbances'), faultsMilliseconds, isBranchBehindNat),
   };
 }

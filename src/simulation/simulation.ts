@@ -35,11 +35,13 @@ export interface SimulationOptions {
 
 const SIMULATION_SECONDS_DEFAULT = seconds(180);
 const LOSS_MAX_DEFAULT = 0.3;
-const CALM_SECONDS_DEFAULT = seconds(400);
+const CALM_SECONDS_DEFAULT = seconds(300);
 /** Six messages, three more, and the computations in between, over a calm network; and the pause between two attempts. */
 const NEGOTIATION_SECONDS = 2 + 5;
 /** A packet sent this shortly before the end may still be on its way. */
 const TAIL = milliseconds(2000);
+/** How often the number of SAs is looked at. */
+const LOOK_INTERVAL = milliseconds(4000);
 const VIOLATIONS_MAX = 20;
 const IKE_SAS_MAX = 12;
 const IPSEC_SA_PAIRS_PER_SELECTOR_MAX = 8;
@@ -136,6 +138,7 @@ class Simulation {
       this.#at(this.#chance.integer(0, 3000), () => host.start(this.#configs[office]));
       this.#scheduleTraffic(office);
     }
+    this.#scheduleLook();
     for (const disturbance of this.#parameters.disturbances) {
       this.#at(disturbance.at, () => this.#disturb(disturbance));
     }
@@ -147,6 +150,15 @@ class Simulation {
     this.#scheduler.at(after(this.#faultsUntil, milliseconds(this.#deadline * 1000)), () => this.#checkRecovery());
   }
 
+  #scheduleLook(): void {
+    this.#scheduler.in(LOOK_INTERVAL, () => {
+      for (const office of OFFICES) {
+        this.#stateChecker.look(office, this.#ikeSas(office), this.#ipsecSas(office).length);
+      }
+      this.#scheduleLook();
+    });
+  }
+
   #scheduleTraffic(office: Office): void {
     const chance = this.#trafficChance;
     const next = (): void => {
@@ -156,7 +168,6 @@ class Simulation {
         const packet = this.#traffic.nextPacket(this.#scheduler.now, office, kind, this.#fill());
         host.sendInner(TUNNEL_INTERFACE, packet);
       }
-      this.#stateChecker.look(office, this.#ikeSas(office), this.#ipsecSas(office).length);
       this.#scheduler.in(milliseconds(Math.floor(this.#parameters.trafficInterval * chance.between(0.5, 1.5))), next);
     };
     this.#at(chance.integer(1000, 5000), next);
