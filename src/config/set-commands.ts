@@ -49,6 +49,7 @@ export class SetCommands {
   readonly #observer: StatementObserver;
   readonly #report: (diagnostic: Diagnostic) => void;
   #level: readonly string[] = [];
+  #last: Cursor | undefined;
 
   constructor(tree: ConfigTree, root: Cursor, observer: StatementObserver, report: (diagnostic: Diagnostic) => void) {
     this.#tree = tree;
@@ -57,8 +58,9 @@ export class SetCommands {
     this.#report = report;
   }
 
-  get level(): readonly string[] {
-    return this.#level;
+  /** Where the last `set` led: somebody may have gone on there on the next line, as in braces. */
+  get last(): Cursor | undefined {
+    return this.#last;
   }
 
   edit(path: readonly string[]): void {
@@ -107,6 +109,7 @@ export class SetCommands {
     const statement = level.length === 0 ? items : [...level, ...items];
     const { cursor } = placeStatement(this.#root, statement, this.#observer);
     checkEnd(cursor, last, false, this.#observer);
+    this.#last = { ...cursor, mayAbbreviate: false };
   }
 
   #change(verb: Word, words: readonly Word[]): void {

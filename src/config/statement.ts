@@ -127,9 +127,29 @@ function enterStatement(
     if (!fault || meant === undefined) return takePositional(cursor, schema, word, fault, observer);
   }
   const isMeantOtherwise = schema.isWhole || [...schema.children.keys()].some((name) => isMistyped(word.text, name));
-  if (isMeantOtherwise) reportUnknown(cursor, schema, word, following, observer);
+  const homes = cursor.parent === undefined ? homesOf(schema, word.text) : [];
+  if (homes.length > 0) observer.fault(cursor, word, { message: strayStatement(word.text, homes) });
+  else if (isMeantOtherwise) reportUnknown(cursor, schema, word, following, observer);
   else observer.ignored(`${cursorPath(cursor)} ${word.text}`.trim(), word.line);
   return keep(cursor, word);
+}
+
+/** Hierarchies that have such a statement, where it was found at the top: a piece was pasted without the level it came from. */
+function homesOf(top: SchemaNode, word: string): string[] {
+  const homes: string[] = [];
+  for (const outer of top.children.values()) {
+    if (outer.kind !== 'container') continue;
+    if (outer.children.has(word)) homes.push(outer.name);
+    for (const inner of outer.children.values()) {
+      if (inner.kind === 'container' && inner.children.has(word)) homes.push(`${outer.name} ${inner.name}`);
+    }
+  }
+  return homes;
+}
+
+function strayStatement(word: string, homes: readonly string[]): string {
+  const levels = homes.map((home) => `[edit ${home}]`).join(' or ');
+  return `syntax error: '${word}' does not stand at the top; paste it with its hierarchy, or with the line ${levels} before it`;
 }
 
 function reportUnknown(

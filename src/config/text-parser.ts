@@ -18,6 +18,7 @@ import {
   type Word,
 } from './statement.ts';
 import type { ValueFault } from './value-check.ts';
+import { quoteWords } from './words.ts';
 import { findConfiguration, placeXml } from './xml-configuration.ts';
 import { readXml } from './xml-reader.ts';
 
@@ -64,6 +65,8 @@ class TextParser {
   #tags: string[] = [];
   #annotation: string | undefined;
   #usedSetCommands = false;
+  /** The block that a continued set command stands in, while there is one. */
+  #outer: Block | undefined;
   #openedForContext: { readonly parent: ConfigNode; readonly path: readonly string[] } | undefined;
 
   constructor(tree: ConfigTree) {
@@ -109,20 +112,49 @@ class TextParser {
   }
 
   #parseLine({ tokens }: LexedLine): void {
-    if (this.#blocks.length === 1 && this.#pending.length === 0 && isSetCommand(tokens)) {
+    const [first] = tokens;
+    if (first === undefined) return;
+    if (this.#blocks.length === 1 && isSetCommand(tokens)) {
+      const last = this.#lastWord();
+      if (last) this.#endStatement(last, true);
+      this.#leaveContinuation();
       this.#usedSetCommands = true;
       this.#setCommands.run(tokens);
       return;
     }
-    this.#endUnterminated(tokens[0]);
+    this.#endUnterminated(first);
+    if (this.#blocks.length === 1 && this.#pending.length === 0) this.#enterContinuation(tokens);
     for (const token of tokens) this.#accept(token);
+    if (this.#outer && this.#blocks.length === 1 && this.#lastWord()) this.#endStatement(first, false);
+  }
+
+  /** `set security ike gateway g`, and on the next lines what belongs to it, as if in braces: wrong, but clear. */
+  #enterContinuation(tokens: readonly Token[]): void {
+    const cursor = this.#setCommands.last;
+    const [first] = tokens;
+    if (first?.kind !== 'word' || cursor?.schema?.children.has(first.text) !== true) return;
+    if (this.#block.cursor.schema?.children.has(first.text) && !this.#outer) return;
+    const rest = tokens.filter((token) => token.kind === 'word').map((token) => token.text);
+    this.#report({
+      severity: 'error',
+      path: cursorPath(cursor),
+      ...place(first),
+      message: 'syntax error: every set command must say the whole path; this line goes on with the one before',
+      fix: `set ${cursorPath(cursor)} ${quoteWords(rest)}`,
+    });
+    this.#outer ??= this.#block;
+    this.#blocks = [{ cursor, openedAt: undefined }];
+  }
+
+  #leaveContinuation(): void {
+    if (this.#outer) this.#blocks = [this.#outer];
+    this.#outer = undefined;
   }
 
   /** A statement that is complete at the end of its line, and goes on with another word on the next one, lacks its semicolon. */
-  #endUnterminated(next: Token | undefined): void {
+  #endUnterminated(next: Token): void {
     const last = this.#lastWord();
-    if (next?.kind !== 'word' || last === undefined || this.#brackets || this.#tags.length === this.#pending.length)
-      return;
+    if (next.kind !== 'word' || last === undefined || this.#brackets) return;
     const { cursor, target } = placeStatement(this.#block.cursor, this.#pending, SILENT);
     const isComplete = cursor.schema !== undefined && cursor === this.#block.cursor && target !== cursor.node;
     if (isComplete) this.#endStatement(last, true);
@@ -213,6 +245,7 @@ class TextParser {
 
   #enterLevel(words: readonly string[], line: number): void {
     this.#finish();
+    this.#leaveContinuation();
     // Banners and prompts say the level as it was typed.
     const path = expandPath([], words);
     const start = this.#tree.root;

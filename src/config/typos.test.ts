@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import test from 'node:test';
+import { sharedFile } from '../../test/shared.ts';
 import { formatDiagnostic } from './diagnostic.ts';
 import { loadConfiguration } from './load.ts';
 import { parseText } from './text-parser.ts';
@@ -189,4 +191,29 @@ test('secrets that were taken out of a text, and placeholders, are called that',
     /even number of hexadecimal digits/,
   );
   assert.match(message('set security ike gateway g external-interface <your-interface>\n'), /placeholder/);
+});
+
+test('a set command that goes on on the next line, and a piece without its hierarchy, are explained', () => {
+  const said = (text: string) =>
+    parseText(text).diagnostics.map(({ line, message, fix }) => `${line} ${message}${fix ? ` => ${fix}` : ''}`);
+  const goesOn = 'syntax error: every set command must say the whole path; this line goes on with the one before';
+  assert.deepEqual(
+    said('set security ike proposal p\n    dh-group group14\n    lifetime-seconds 600\nset system host-name a\n'),
+    [
+      `2 ${goesOn} => set security ike proposal p dh-group group14`,
+      `3 ${goesOn} => set security ike proposal p lifetime-seconds 600`,
+    ],
+  );
+  assert.match(
+    said('vpn v {\n    df-bit copy;\n}\n')[0] ?? '',
+    /'vpn' does not stand at the top; .* \[edit security ipsec\]/,
+  );
+});
+
+test('what users really posted with mistakes gets an error at each of them', (t) => {
+  const file = sharedFile('reference/junos/corpus/91-NEGATIVE-user-typos.conf');
+  if (file === undefined) return t.skip('../shared is absent: the corpus of configurations is there');
+  const errors = parseText(readFileSync(file, 'utf8')).diagnostics.filter(({ severity }) => severity === 'error');
+  assert.deepEqual([...new Set(errors.map(({ line }) => line))].slice(0, 6), [2, 3, 5, 6, 8, 10]);
+  assert.ok(errors.every(({ message }) => message.length > 20));
 });
