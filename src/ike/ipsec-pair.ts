@@ -19,14 +19,14 @@ import type { NegotiatedPair } from './v1/quick-mode.ts';
 const REKEY_MARGIN = { initiator: { least: 120, most: 200 }, responder: { least: 40, most: 80 } } as const;
 /** The inbound SA of a pair that has ended stays this long for packets that are under way. */
 const INBOUND_LINGER = milliseconds(10_000);
-/** Two pairs of one policy that came up this close together may be the two sides' simultaneous attempts. */
-const RIVALRY = milliseconds(10_000);
 
 export interface IpsecPairSetup {
   readonly vpn: VpnConfig;
   readonly policy: PolicyId;
   readonly trafficSelector: string | undefined;
   readonly role: IkeRole;
+  /** When the first message of its exchange was sent, or came. */
+  readonly startedAt: Instant;
   readonly path: UdpPath;
   readonly isUdpEncapsulated: boolean;
   readonly isRekey: boolean;
@@ -182,12 +182,12 @@ export class IpsecPair {
   }
 
   /**
-   * Whether this pair is preferred to `other`: the newer one is. If each side initiated one at the same time, which is newer may look
-   * different over there, so the nonces decide, which both sides see alike.
+   * Whether this pair is preferred to `other`: the newer one is. If each side began one before the other's was there, which is newer may
+   * look different over there, so the nonces decide, which both sides see alike.
    */
   isPreferredTo(other: IpsecPair): boolean {
-    const distance = Math.abs(elapsed(this.#confirmedAt, other.#confirmedAt));
-    if (distance <= RIVALRY && this.setup.role !== other.setup.role) {
+    const overlaps = this.setup.startedAt <= other.#confirmedAt && other.setup.startedAt <= this.#confirmedAt;
+    if (overlaps && this.setup.role !== other.setup.role) {
       const order = compareOctets(this.#nonces.nonceI, other.#nonces.nonceI);
       if (order !== 0) return order > 0;
     }

@@ -79,7 +79,7 @@ export class IpsecTunnels implements PairTimeouts {
 
   startQuickMode(now: Instant, sa: IsakmpSa, tunnel: Tunnel, out: IkeOutbox): void {
     tunnel.activity = 'negotiating';
-    const subject = this.#reserve(sa, tunnel, out);
+    const subject = this.#reserve(now, sa, tunnel, out);
     if (!sa.exchanges.startQuickMode(now, subject, out)) {
       this.#dropOffered(now, subject, out);
       this.#fail(now, tunnel);
@@ -109,7 +109,7 @@ export class IpsecTunnels implements PairTimeouts {
     // If both sides have asked at the same time, the smaller SPI's request is the one that goes on; both sides see the same two.
     this.#yieldOwn(now, tunnel, (ownSpi) => peerSpi !== undefined && peerSpi < ownSpi, out);
     const agreed = selectorContains(tunnel.selectors.local, selectors.local) ? selectors.local : tunnel.selectors.local;
-    return ok({ ...this.#reserve(sa, tunnel, out), selectors: { local: agreed, remote: selectors.remote } });
+    return ok({ ...this.#reserve(now, sa, tunnel, out), selectors: { local: agreed, remote: selectors.remote } });
   }
 
   /** Both messages are there: the SAs go into the data plane. */
@@ -121,8 +121,9 @@ export class IpsecTunnels implements PairTimeouts {
     negotiated: NegotiatedPair,
     out: IkeOutbox,
   ): void {
-    const { vpn, policy } = subject;
+    const { vpn, policy, startedAt } = subject;
     const setup = {
+      startedAt,
       vpn,
       policy,
       trafficSelector: this.get(policy)?.selector.name,
@@ -287,12 +288,12 @@ export class IpsecTunnels implements PairTimeouts {
     this.#services.touch(tunnel);
   }
 
-  #reserve(sa: IsakmpSa, tunnel: Tunnel, out: IkeOutbox): QuickModeSubject {
+  #reserve(now: Instant, sa: IsakmpSa, tunnel: Tunnel, out: IkeOutbox): QuickModeSubject {
     const { vpn, policy, selectors } = tunnel;
     const ownSpi = this.pairs.reserveSpi();
     const protocol = vpn.proposals[0]?.protocol ?? 'esp';
     out.command({ kind: 'reserve-spi', spi: ownSpi, protocol, localAddress: sa.path.local.address });
-    return { vpn, policy, selectors: ownSelectors(sa, selectors), ownSpi };
+    return { vpn, policy, selectors: ownSelectors(sa, selectors), ownSpi, startedAt: now };
   }
 
   /** An exchange has failed: its pair, if it came so far, and its SPI go. */

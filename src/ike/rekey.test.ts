@@ -120,6 +120,24 @@ for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
   });
 }
 
+for (const seed of [1, 2, 3, 4]) {
+  test(`a pair that the peer has asked for anew is used at once, however young the old one is (seed ${seed})`, () => {
+    const lab = new TestPair({ seed });
+    lab.establish();
+    lab.advance('1s', true);
+    const [old] = lab.responder.endpoint.ipsecSas(lab.now);
+    assert.ok(old);
+    const event = { kind: 'soft-expired', direction: 'outbound', spi: old.outboundSpi, policy: old.policy } as const;
+    lab.responder.endpoint.handleDataPlaneEvent(lab.now, event, lab.responder.out);
+    lab.run();
+    for (const side of [lab.initiator, lab.responder]) {
+      const current = side.endpoint.ipsecSas(lab.now).find(({ isCurrent }) => isCurrent);
+      assert.ok(current && ![old.inboundSpi, old.outboundSpi].includes(current.inboundSpi));
+    }
+    lab.expectSameKeys();
+  });
+}
+
 test('a failed rekey is tried again until the old pair expires', () => {
   const lab = new TestPair({ both: { ipsecProposal: { lifetime: seconds(600) } } });
   lab.establish();

@@ -280,6 +280,7 @@ function sendProof(
   const accepted = acceptIdentity('responder', transcript, identification, payloads, context);
   if (!accepted.ok) return accepted;
   const idBody = encodePayloadBody(encodeIdentity(localIdentity(gateway, path)));
+  const { outcome } = accepted.value;
   return ok({
     state: { role: 'initiator', step: 'established' },
     effect: '',
@@ -290,7 +291,8 @@ function sendProof(
     ],
     sendEffect: `${accepted.value.effect}, and proved to be ${formatIdentity(localIdentity(gateway, path))}; IKE SA up`,
     protection,
-    ...(accepted.value.outcome ? { outcome: accepted.value.outcome } : {}),
+    // HASH_R covers no notifications, and message 2 was in the clear: anyone can have put INITIAL-CONTACT into it.
+    ...(outcome ? { outcome: { ...outcome, hasInitialContact: false } } : {}),
   });
 }
 

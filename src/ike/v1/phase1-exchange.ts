@@ -195,7 +195,9 @@ export class Phase1Exchange {
     this.#record.noteReceived(message);
     this.#number++;
     channel.reportReceived(this.#place(), isEncrypted, message, payloads, step.effect, out);
-    return this.#apply(now, step, out);
+    // The last message of Aggressive Mode may come in the clear (RFC 2409 §5), and no hash covers its notifications.
+    const outcome = step.outcome && { ...step.outcome, hasInitialContact: step.outcome.hasInitialContact && isEncrypted };
+    return this.#apply(now, outcome ? { ...step, outcome } : step, out);
   }
 
   #apply(now: Instant, step: Phase1Step<Phase1State>, out: IkeOutbox): Phase1Progress {

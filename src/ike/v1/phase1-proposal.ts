@@ -221,9 +221,10 @@ function readLifetime(attributes: readonly Attribute[]): number | undefined {
   return undefined;
 }
 
+/** An attribute's value; one that is there twice has none that anything here equals. */
 function findNumber(attributes: readonly Attribute[], type: number): number | undefined {
-  const found = attributes.find((attribute) => attribute.type === type);
-  return found && attributeNumber(found);
+  const [found, ...others] = attributes.filter((attribute) => attribute.type === type);
+  return others.length > 0 ? Number.NaN : found && attributeNumber(found);
 }
 
 function findKey<K extends string>(table: Readonly<Record<K, unknown>>, matches: (key: K) => boolean): K | undefined {

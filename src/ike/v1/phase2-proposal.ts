@@ -252,7 +252,8 @@ function isKeyLength(keyBits: number | undefined, expectedBits: number | undefin
   return keyBits === undefined || keyBits === 0 || keyBits === onlyBits;
 }
 
+/** An attribute's value; one that is there twice has none that anything here equals. */
 function findNumber(attributes: readonly Attribute[], type: number): number | undefined {
-  const found = attributes.find((attribute) => attribute.type === type);
-  return found && attributeNumber(found);
+  const [found, ...others] = attributes.filter((attribute) => attribute.type === type);
+  return others.length > 0 ? Number.NaN : found && attributeNumber(found);
 }

@@ -280,7 +280,11 @@ export class ProtectedExchanges {
     const { payloads } = opened.value;
     const place = this.#place('informational', header.messageId, otherRole(this.#sa.role));
     this.#channel.reportReceived(place, true, message, payloads, '', out);
-    for (const notice of readNotices(payloads)) this.#handleNotice(now, notice, out);
+    for (const notice of readNotices(payloads)) {
+      // A Delete of this SA ends the message too: what follows it would act for, and answer under, an SA that is gone.
+      if (this.#sa.isDeleted) break;
+      this.#handleNotice(now, notice, out);
+    }
     return ok(true);
   }
 

@@ -18,6 +18,8 @@ export interface QuickModeSubject {
   readonly selectors: SelectorPair;
   /** Reserved for this exchange. */
   readonly ownSpi: Spi;
+  /** When the first message was sent, or came. */
+  readonly startedAt: Instant;
 }
 
 /** What an ISAKMP SA asks and tells the endpoint that owns it. */
