@@ -47,8 +47,8 @@ async function runInNamespaces(
     const status = conclude(report, json);
     if (status !== 0) process.stderr.write(`${lab.logs()}\n`);
     if (once || status !== 0) return status;
-    say(`
-${lab.hints()}`);
+    say('\n');
+    say(lab.hints());
     await interrupted;
     return 0;
   } finally {

@@ -132,7 +132,14 @@ test('a gateway without root says what it needs', { timeout: 60_000 }, (context)
 });
 
 test('a command line that makes no sense ends with status 2', { timeout: 60_000 }, () => {
-  for (const words of [['nonsense'], ['run'], ['show', 'nothing'], ['simulate'], ['convert', 'x', '--to', 'prose']])
+  for (const words of [
+    ['nonsense'],
+    ['run'],
+    ['show', 'nothing'],
+    ['simulate'],
+    ['convert', 'x', '--to', 'prose'],
+    ['check', 'nowhere.conf'],
+  ])
     assert.equal(sallyport(...words).status, 2, words.join(' '));
 });
 
