@@ -59,259 +59,253 @@ test('a sound configuration is left in peace', () => {
   assert.deepEqual(check(), []);
 });
 
+/** Commands that spoil the configuration, the path that is named, and what is said. */
+type Case = readonly [commands: readonly string[], path: string, message: RegExp];
+
+const ERRORS: readonly Case[] = [
+  [['delete security ike gateway g address'], 'security ike gateway g', /address is required/],
+  [
+    ['set security ike gateway g ike-policy q'],
+    'security ike gateway g ike-policy',
+    /'q' is not defined under \[security ike policy\]/,
+  ],
+  [['set security ipsec vpn v ike gateway h'], 'security ipsec vpn v ike gateway', /'h' is not defined/],
+  [
+    ['delete security ipsec vpn v ike ipsec-policy'],
+    'security ipsec vpn v ike',
+    /Missing mandatory statement: 'ipsec-policy'/,
+  ],
+  [['delete security ipsec vpn v ike'], 'security ipsec vpn v', /Missing mandatory statement: 'ike'/],
+  [['delete security ike proposal p dh-group'], 'security ike proposal p', /Missing mandatory statement: 'dh-group'/],
+  [['delete security ike policy p pre-shared-key'], 'security ike policy p', /pre-shared-key is required/],
+  [
+    [
+      'set security ike proposal p encryption-algorithm aes-256-gcm',
+      'delete security ike proposal p authentication-algorithm',
+    ],
+    'security ike proposal p encryption-algorithm',
+    /in phase 1 requires IKEv2/,
+  ],
+  [
+    ['set security ike proposal p encryption-algorithm chacha20-poly1305'],
+    'security ike proposal p encryption-algorithm',
+    /in phase 1 requires IKEv2/,
+  ],
+  [
+    ['set security ipsec proposal p encryption-algorithm chacha20-poly1305'],
+    'security ipsec proposal p encryption-algorithm',
+    /requires IKEv2/,
+  ],
+  [
+    ['set security ipsec proposal p authentication-algorithm hmac-sha-256-128'],
+    'security ipsec proposal p authentication-algorithm',
+    /must not be configured with aes-256-gcm/,
+  ],
+  [
+    ['set security ipsec proposal p protocol ah'],
+    'security ipsec proposal p encryption-algorithm',
+    /AH does not encrypt/,
+  ],
+  [
+    ['set security ike gateway g dynamic hostname b.example'],
+    'security ike gateway g dynamic',
+    /needs aggressive mode/,
+  ],
+  [['set security ike gateway g version v2-only'], 'security ike gateway g version', /IKEv2 is not spoken yet/],
+  [
+    ['set security ike proposal p authentication-method rsa-signatures'],
+    'security ike proposal p authentication-method',
+    /certificates is not supported/,
+  ],
+  [
+    ['set security ike gateway g xauth access-profile users'],
+    'security ike gateway g xauth access-profile',
+    /^Missing xauth access profile for IKE gateway g for ipsec_vpn v$/,
+  ],
+  [
+    [
+      'set security ipsec vpn w bind-interface st0.0',
+      'set security ipsec vpn w ike gateway g',
+      'set security ipsec vpn w ike ipsec-policy p',
+      'set security ipsec vpn w ike proxy-identity remote 10.9.0.0/16',
+    ],
+    'security ipsec vpn w bind-interface',
+    /st0.0 is bound to vpn v already/,
+  ],
+  [
+    [
+      'set security ipsec vpn w bind-interface st0.1',
+      'set security ipsec vpn w ike gateway g',
+      'set security ipsec vpn w ike ipsec-policy p',
+    ],
+    'security ipsec vpn w',
+    /same gateway and proxy-identity/,
+  ],
+  [
+    ['set security ipsec vpn v bind-interface ge-0/0/0.0'],
+    'security ipsec vpn v bind-interface',
+    /not a tunnel interface/,
+  ],
+  [
+    ['set security ike gateway g external-interface st0.0'],
+    'security ike gateway g external-interface',
+    /through a tunnel interface/,
+  ],
+  [
+    [
+      'delete interfaces st0 unit 0 family',
+      'set interfaces st0 unit 0 description x',
+      'set security ipsec vpn v traffic-selector t local-ip 10.1.0.0/16',
+      'set security ipsec vpn v traffic-selector t remote-ip 10.9.0.0/16',
+    ],
+    'interfaces st0 unit 0',
+    /requires family inet/,
+  ],
+  [
+    ['set security ipsec vpn v traffic-selector t remote-ip 10.9.0.0/16'],
+    'security ipsec vpn v traffic-selector t',
+    /Missing mandatory statement: 'local-ip'/,
+  ],
+  [
+    [
+      'set security ipsec vpn v ike proxy-identity local 10.0.0.0/8',
+      'set security ipsec vpn v traffic-selector t remote-ip 10.9.0.0/16',
+      'set security ipsec vpn v traffic-selector t local-ip 10.1.0.0/16',
+    ],
+    'security ipsec vpn v ike proxy-identity',
+    /exclude each other/,
+  ],
+  [['delete security ipsec vpn v bind-interface'], 'security ipsec vpn v', /nothing goes through this VPN/],
+  [
+    ['set security policies from-zone a to-zone b policy x then permit tunnel ipsec-vpn v'],
+    'security policies from-zone a to-zone b policy x',
+    /has a bind-interface/,
+  ],
+  [['set security ipsec vpn v udp-encapsulate'], 'security ipsec vpn v udp-encapsulate', /not supported yet/],
+  [['set apply-groups nothing'], 'apply-groups', /group 'nothing' is not defined/],
+  [
+    ['set security ike gateway g address [ 192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 192.0.2.6 ]'],
+    'security ike gateway g address',
+    /more than 5 entries/,
+  ],
+  [
+    ['set security ike gateway g local-address 2001:db8::1'],
+    'security ike gateway g local-address',
+    /different families/,
+  ],
+];
+
 test('what cannot work stops a commit', () => {
-  const cases: readonly (readonly [readonly string[], string, RegExp])[] = [
-    [['delete security ike gateway g address'], 'security ike gateway g', /address is required/],
-    [
-      ['set security ike gateway g ike-policy q'],
-      'security ike gateway g ike-policy',
-      /'q' is not defined under \[security ike policy\]/,
-    ],
-    [['set security ipsec vpn v ike gateway h'], 'security ipsec vpn v ike gateway', /'h' is not defined/],
-    [
-      ['delete security ipsec vpn v ike ipsec-policy'],
-      'security ipsec vpn v ike',
-      /Missing mandatory statement: 'ipsec-policy'/,
-    ],
-    [['delete security ipsec vpn v ike'], 'security ipsec vpn v', /Missing mandatory statement: 'ike'/],
-    [['delete security ike proposal p dh-group'], 'security ike proposal p', /Missing mandatory statement: 'dh-group'/],
-    [['delete security ike policy p pre-shared-key'], 'security ike policy p', /pre-shared-key is required/],
-    [
-      [
-        'set security ike proposal p encryption-algorithm aes-256-gcm',
-        'delete security ike proposal p authentication-algorithm',
-      ],
-      'security ike proposal p encryption-algorithm',
-      /in phase 1 requires IKEv2/,
-    ],
-    [
-      ['set security ike proposal p encryption-algorithm chacha20-poly1305'],
-      'security ike proposal p encryption-algorithm',
-      /in phase 1 requires IKEv2/,
-    ],
-    [
-      ['set security ipsec proposal p encryption-algorithm chacha20-poly1305'],
-      'security ipsec proposal p encryption-algorithm',
-      /requires IKEv2/,
-    ],
-    [
-      ['set security ipsec proposal p authentication-algorithm hmac-sha-256-128'],
-      'security ipsec proposal p authentication-algorithm',
-      /must not be configured with aes-256-gcm/,
-    ],
-    [
-      ['set security ipsec proposal p protocol ah'],
-      'security ipsec proposal p encryption-algorithm',
-      /AH does not encrypt/,
-    ],
-    [
-      ['set security ike gateway g dynamic hostname b.example'],
-      'security ike gateway g dynamic',
-      /needs aggressive mode/,
-    ],
-    [['set security ike gateway g version v2-only'], 'security ike gateway g version', /IKEv2 is not spoken yet/],
-    [
-      ['set security ike proposal p authentication-method rsa-signatures'],
-      'security ike proposal p authentication-method',
-      /certificates is not supported/,
-    ],
-    [
-      ['set security ike gateway g xauth access-profile users'],
-      'security ike gateway g xauth access-profile',
-      /^Missing xauth access profile for IKE gateway g for ipsec_vpn v$/,
-    ],
-    [
-      [
-        'set security ipsec vpn w bind-interface st0.0',
-        'set security ipsec vpn w ike gateway g',
-        'set security ipsec vpn w ike ipsec-policy p',
-        'set security ipsec vpn w ike proxy-identity remote 10.9.0.0/16',
-      ],
-      'security ipsec vpn w bind-interface',
-      /st0.0 is bound to vpn v already/,
-    ],
-    [
-      [
-        'set security ipsec vpn w bind-interface st0.1',
-        'set security ipsec vpn w ike gateway g',
-        'set security ipsec vpn w ike ipsec-policy p',
-      ],
-      'security ipsec vpn w',
-      /same gateway and proxy-identity/,
-    ],
-    [
-      ['set security ipsec vpn v bind-interface ge-0/0/0.0'],
-      'security ipsec vpn v bind-interface',
-      /not a tunnel interface/,
-    ],
-    [
-      ['set security ike gateway g external-interface st0.0'],
-      'security ike gateway g external-interface',
-      /through a tunnel interface/,
-    ],
-    [
-      [
-        'delete interfaces st0 unit 0 family',
-        'set interfaces st0 unit 0 description x',
-        'set security ipsec vpn v traffic-selector t local-ip 10.1.0.0/16',
-        'set security ipsec vpn v traffic-selector t remote-ip 10.9.0.0/16',
-      ],
-      'interfaces st0 unit 0',
-      /requires family inet/,
-    ],
-    [
-      ['set security ipsec vpn v traffic-selector t remote-ip 10.9.0.0/16'],
-      'security ipsec vpn v traffic-selector t',
-      /Missing mandatory statement: 'local-ip'/,
-    ],
-    [
-      [
-        'set security ipsec vpn v ike proxy-identity local 10.0.0.0/8',
-        'set security ipsec vpn v traffic-selector t remote-ip 10.9.0.0/16',
-        'set security ipsec vpn v traffic-selector t local-ip 10.1.0.0/16',
-      ],
-      'security ipsec vpn v ike proxy-identity',
-      /exclude each other/,
-    ],
-    [['delete security ipsec vpn v bind-interface'], 'security ipsec vpn v', /nothing goes through this VPN/],
-    [
-      ['set security policies from-zone a to-zone b policy x then permit tunnel ipsec-vpn v'],
-      'security policies from-zone a to-zone b policy x',
-      /has a bind-interface/,
-    ],
-    [['set security ipsec vpn v udp-encapsulate'], 'security ipsec vpn v udp-encapsulate', /not supported yet/],
-    [['set apply-groups nothing'], 'apply-groups', /group 'nothing' is not defined/],
-    [
-      ['set security ike gateway g address [ 192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 192.0.2.6 ]'],
-      'security ike gateway g address',
-      /more than 5 entries/,
-    ],
-    [
-      ['set security ike gateway g local-address 2001:db8::1'],
-      'security ike gateway g local-address',
-      /different families/,
-    ],
-  ];
-  for (const [commands, path, message] of cases) assertSays(commands, 'error', path, message);
+  for (const [commands, path, message] of ERRORS) assertSays(commands, 'error', path, message);
 });
+
+const WARNINGS: readonly Case[] = [
+  [['delete security zones security-zone vpn'], 'security ipsec vpn v bind-interface', /st0.0 is in no security zone/],
+  [
+    ['delete security zones security-zone untrust interfaces'],
+    'security ike gateway g external-interface',
+    /ge-0\/0\/0.0 is in no security zone/,
+  ],
+  [
+    ['delete security zones security-zone untrust host-inbound-traffic'],
+    'security zones security-zone untrust',
+    /lacks ike/,
+  ],
+  [
+    ['set security zones security-zone untrust interfaces ge-0/0/0.0 host-inbound-traffic system-services ssh'],
+    'security zones security-zone untrust',
+    /lacks ike/,
+  ],
+  [['delete routing-options'], 'security ipsec vpn v bind-interface', /no static route leads into st0.0/],
+  [
+    ['set routing-options static route 192.0.2.77/32 next-hop st0.0'],
+    'routing-options static route 192.0.2.77/32',
+    /reached through st0.0/,
+  ],
+  [['delete interfaces st0'], 'security ipsec vpn v bind-interface', /st0.0 is not configured/],
+  [['delete interfaces ge-0/0/0'], 'security ike gateway g external-interface', /is not configured under interfaces/],
+  [['set security ipsec vpn v vpn-monitor optimized'], 'security ipsec vpn v vpn-monitor', /without effect here/],
+  [
+    [
+      'set security ike policy p mode aggressive',
+      'set security ike gateway g dynamic hostname b.example',
+      'set security ipsec vpn v establish-tunnels immediately',
+    ],
+    'security ipsec vpn v establish-tunnels',
+    /only the peer can start/,
+  ],
+  [
+    [
+      'delete security ipsec proposal p encryption-algorithm',
+      'set security ipsec proposal p authentication-algorithm hmac-sha-256-128',
+    ],
+    'security ipsec proposal p',
+    /everybody can read them/,
+  ],
+  [
+    [
+      'set security nat source rule-set r from zone trust',
+      'set security nat source rule-set r to zone vpn',
+      'set security nat source rule-set r rule all then source-nat interface',
+    ],
+    'security nat source rule-set r rule all',
+    /source NAT into zone vpn/,
+  ],
+  [
+    [
+      'set security ike gateway h ike-policy p',
+      'set security ike gateway h address 192.0.2.77',
+      'set security ike gateway h external-interface ge-0/0/0.0',
+    ],
+    'security ike gateway h',
+    /same peer 192.0.2.77 as gateway g/,
+  ],
+  [
+    ['set security ipsec policy p proposal-set prime-128'],
+    'security ipsec policy p proposal-set',
+    /could not be verified/,
+  ],
+];
 
 test('what an SRX would do otherwise, or what will surprise, is a warning', () => {
-  const cases: readonly (readonly [readonly string[], string, RegExp])[] = [
-    [
-      ['delete security zones security-zone vpn'],
-      'security ipsec vpn v bind-interface',
-      /st0.0 is in no security zone/,
-    ],
-    [
-      ['delete security zones security-zone untrust interfaces'],
-      'security ike gateway g external-interface',
-      /ge-0\/0\/0.0 is in no security zone/,
-    ],
-    [
-      ['delete security zones security-zone untrust host-inbound-traffic'],
-      'security zones security-zone untrust',
-      /lacks ike/,
-    ],
-    [
-      ['set security zones security-zone untrust interfaces ge-0/0/0.0 host-inbound-traffic system-services ssh'],
-      'security zones security-zone untrust',
-      /lacks ike/,
-    ],
-    [['delete routing-options'], 'security ipsec vpn v bind-interface', /no static route leads into st0.0/],
-    [
-      ['set routing-options static route 192.0.2.77/32 next-hop st0.0'],
-      'routing-options static route 192.0.2.77/32',
-      /reached through st0.0/,
-    ],
-    [['delete interfaces st0'], 'security ipsec vpn v bind-interface', /st0.0 is not configured/],
-    [['delete interfaces ge-0/0/0'], 'security ike gateway g external-interface', /is not configured under interfaces/],
-    [['set security ipsec vpn v vpn-monitor optimized'], 'security ipsec vpn v vpn-monitor', /without effect here/],
-    [
-      [
-        'set security ike policy p mode aggressive',
-        'set security ike gateway g dynamic hostname b.example',
-        'set security ipsec vpn v establish-tunnels immediately',
-      ],
-      'security ipsec vpn v establish-tunnels',
-      /only the peer can start/,
-    ],
-    [
-      [
-        'delete security ipsec proposal p encryption-algorithm',
-        'set security ipsec proposal p authentication-algorithm hmac-sha-256-128',
-      ],
-      'security ipsec proposal p',
-      /everybody can read them/,
-    ],
-    [
-      [
-        'set security nat source rule-set r from zone trust',
-        'set security nat source rule-set r to zone vpn',
-        'set security nat source rule-set r rule all then source-nat interface',
-      ],
-      'security nat source rule-set r rule all',
-      /source NAT into zone vpn/,
-    ],
-    [
-      [
-        'set security ike gateway h ike-policy p',
-        'set security ike gateway h address 192.0.2.77',
-        'set security ike gateway h external-interface ge-0/0/0.0',
-      ],
-      'security ike gateway h',
-      /same peer 192.0.2.77 as gateway g/,
-    ],
-    [
-      ['set security ipsec policy p proposal-set prime-128'],
-      'security ipsec policy p proposal-set',
-      /could not be verified/,
-    ],
-  ];
-  for (const [commands, path, message] of cases) assertSays(commands, 'warning', path, message);
+  for (const [commands, path, message] of WARNINGS) assertSays(commands, 'warning', path, message);
 });
 
+const ADVICE: readonly Case[] = [
+  [['delete security ipsec policy p perfect-forward-secrecy'], 'security ipsec policy p', /no perfect-forward-secrecy/],
+  [
+    ['set security ike proposal p encryption-algorithm 3des-cbc'],
+    'security ike proposal p encryption-algorithm',
+    /weak: 3DES/,
+  ],
+  [['set security ike proposal p dh-group group2'], 'security ike proposal p dh-group', /weak: 1024-bit/],
+  [
+    ['set security ike policy p proposal-set standard'],
+    'security ike policy p proposal-set',
+    /is weak: 3des-cbc, group2/,
+  ],
+  [['set security ike policy p mode aggressive'], 'security ike policy p mode', /aggressive mode with a preshared key/],
+  [
+    [
+      'set security ipsec vpn v traffic-selector t local-ip 10.0.0.0/8',
+      'set security ipsec vpn v traffic-selector t remote-ip 0.0.0.0/0',
+    ],
+    'security ipsec vpn v traffic-selector t',
+    /Remote-ip 0.0.0.0\/0 in traffic-selector is not supported/,
+  ],
+  [
+    [
+      'set security ike gateway h ike-policy p',
+      'set security ike gateway h address 192.0.2.78',
+      'set security ike gateway h external-interface ge-0/0/0.0',
+    ],
+    'security ike gateway h',
+    /no vpn uses this gateway/,
+  ],
+];
+
 test('what is weaker than it looks is advice, and does not stop a commit', () => {
-  const cases: readonly (readonly [readonly string[], string, RegExp])[] = [
-    [
-      ['delete security ipsec policy p perfect-forward-secrecy'],
-      'security ipsec policy p',
-      /no perfect-forward-secrecy/,
-    ],
-    [
-      ['set security ike proposal p encryption-algorithm 3des-cbc'],
-      'security ike proposal p encryption-algorithm',
-      /weak: 3DES/,
-    ],
-    [['set security ike proposal p dh-group group2'], 'security ike proposal p dh-group', /weak: 1024-bit/],
-    [
-      ['set security ike policy p proposal-set standard'],
-      'security ike policy p proposal-set',
-      /is weak: 3des-cbc, group2/,
-    ],
-    [
-      ['set security ike policy p mode aggressive'],
-      'security ike policy p mode',
-      /aggressive mode with a preshared key/,
-    ],
-    [
-      [
-        'set security ipsec vpn v traffic-selector t local-ip 10.0.0.0/8',
-        'set security ipsec vpn v traffic-selector t remote-ip 0.0.0.0/0',
-      ],
-      'security ipsec vpn v traffic-selector t',
-      /Remote-ip 0.0.0.0\/0 in traffic-selector is not supported/,
-    ],
-    [
-      [
-        'set security ike gateway h ike-policy p',
-        'set security ike gateway h address 192.0.2.78',
-        'set security ike gateway h external-interface ge-0/0/0.0',
-      ],
-      'security ike gateway h',
-      /no vpn uses this gateway/,
-    ],
-  ];
-  for (const [commands, path, message] of cases) {
+  for (const [commands, path, message] of ADVICE) {
     assertSays(commands, 'advice', path, message);
     assert.ok(loadConfiguration(`${GOOD}${commands.join('\n')}\n`).config, commands.join('; '));
   }

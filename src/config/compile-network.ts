@@ -18,7 +18,7 @@ import { splitInterface } from './value-check.ts';
  * Junos gives `st0` 9192 octets and fragments behind it. Here the Linux stack sees this MTU, so that TCP and path MTU discovery of the
  * hosts work: 1400 leaves room for ESP, UDP and IPv6 in a path of 1500.
  */
-export const TUNNEL_MTU_DEFAULT = 1400;
+const TUNNEL_MTU_DEFAULT = 1400;
 /** Junos' preference for static routes and for those of traffic selectors. */
 const STATIC_PREFERENCE = 5;
 

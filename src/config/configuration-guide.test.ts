@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { REPOSITORY_ROOT, sharedFile } from '../../test/shared.ts';
 import { configurationGuide } from './configuration-guide.ts';
-import { JUNOS_SCHEMA, schemaAt } from './junos-schema.ts';
+import { JUNOS_SCHEMA } from './junos-schema.ts';
 import type { SchemaNode } from './schema-node.ts';
 
 const GUIDE = join(REPOSITORY_ROOT, 'docs', 'guide', 'configuration.md');
@@ -89,8 +89,3 @@ function compareFacts(schema: SchemaNode, line: string, path: string): void {
     for (const option of options) assert.ok(option in type.options, `${path} ${option}`);
   }
 }
-
-test('the schema of a path is found with the names in it', () => {
-  assert.equal(schemaAt(['security', 'ike', 'gateway', 'dh-group', 'ike-policy'])?.name, 'ike-policy');
-  assert.equal(schemaAt(['security', 'screen']), undefined);
-});

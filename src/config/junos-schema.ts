@@ -1,5 +1,5 @@
 import { INTERFACES, ROUTING_INSTANCES, ROUTING_OPTIONS } from './schema-network.ts';
-import { container, EVERYWHERE, leaf, list, open, type SchemaNode, TEXT, text } from './schema-node.ts';
+import { container, leaf, list, open, type SchemaNode, TEXT, text } from './schema-node.ts';
 import { SECURITY } from './schema-security.ts';
 import { ACCESS, SYSTEM } from './schema-system.ts';
 
@@ -66,19 +66,3 @@ export const JUNOS_SCHEMA: SchemaNode = container(
   ],
   { isOpen: true },
 );
-
-/** The schema of a statement given by its path, keys included; `undefined` where the schema has nothing to say. */
-export function schemaAt(path: readonly string[]): SchemaNode | undefined {
-  let schema: SchemaNode | undefined = JUNOS_SCHEMA;
-  let isKey = false;
-  for (const word of path) {
-    if (isKey) {
-      isKey = false;
-      continue;
-    }
-    schema = schema.children.get(word) ?? EVERYWHERE.get(word);
-    if (schema === undefined) return undefined;
-    isKey = schema.kind === 'list';
-  }
-  return schema;
-}

@@ -4,7 +4,6 @@ import fc from 'fast-check';
 import { randomBelow, SeededRandom } from '../lib/random.ts';
 import { compareTrees } from './compare.ts';
 import { type ConfigNode, type ConfigTree, emptyTree, treesEqual } from './config-node.ts';
-import { schemaAt } from './junos-schema.ts';
 import { loadConfiguration } from './load.ts';
 import { applyPatch } from './patch.ts';
 import { printBraces } from './print-braces.ts';
@@ -12,6 +11,7 @@ import { printJson } from './print-json.ts';
 import { printSet } from './print-set.ts';
 import { printXml } from './print-xml.ts';
 import { randomStatement } from './random-statements.fixture.ts';
+import { placeAt } from './statement-view.ts';
 import { parseText } from './text-parser.ts';
 import { applyChange } from './tree-edit.ts';
 import { quoteWords } from './words.ts';
@@ -100,7 +100,7 @@ test('random edits agree with a naive model: a set of lines', () => {
         } else {
           const words = randomSimpleStatement(random);
           parseText(`set ${quoteWords(words)}\n`, tree);
-          const isLeaf = schemaAt(words.slice(0, -1))?.kind === 'leaf';
+          const isLeaf = placeAt(words.slice(0, -1)).schema?.kind === 'leaf';
           for (const [key, other] of model) {
             if (isLeaf && startsWith(other, words.slice(0, -1))) model.delete(key);
           }

@@ -18,7 +18,7 @@ import type { ConfigurationStorage } from './configuration-storage.ts';
 
 export const ACTIVE_FILE = 'sallyport.conf';
 /** Junos keeps the active configuration and 49 before it. */
-export const ROLLBACK_MAX = 49;
+const ROLLBACK_MAX = 49;
 const ROLLBACK_NAME = /^rollback-(\d{1,15})\.conf$/;
 const MINUTE = 60_000;
 

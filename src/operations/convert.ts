@@ -30,7 +30,7 @@ export function convertConfiguration(text: string, form: ConfigurationForm): Con
 }
 
 /** A whole configuration in one of its forms. */
-export function printConfiguration(tree: ConfigTree, form: ConfigurationForm): string {
+function printConfiguration(tree: ConfigTree, form: ConfigurationForm): string {
   switch (form) {
     case 'set':
       return printSet(tree.root);

@@ -51,7 +51,12 @@ export class Session {
     this.#client = client;
   }
 
-  /** Where in the hierarchy the session is: `[edit security ike]`. */
+  /** Where in the hierarchy the session is. */
+  get level(): readonly string[] {
+    return this.#level;
+  }
+
+  /** The same as a banner: `[edit security ike]`. */
   get banner(): string {
     return this.#level.length === 0 ? '[edit]' : `[edit ${quoteWords(this.#level)}]`;
   }

@@ -14,6 +14,11 @@ export const ENTRY_POINTS: Readonly<Record<string, string>> = {
 
 /** Exported values that only tests import, as `path name`. */
 export const EXPORTED_FOR: Readonly<Record<string, string>> = {
+  'src/config/configuration-guide.ts configurationGuide': 'scripts/generate-configuration-guide.mjs calls it',
+  'src/host/configuration-storage.ts FolderStorage':
+    'the bench and tests of commits; the daemon keeps its configuration with it once it has a shell',
+  'src/operations/configuration-mode.ts ConfigurationMode':
+    'scripts drive it; the interactive shell is built on it later',
   'src/ike/v1/key-material.ts skeyidFromSignatures':
     'recordings with RSA and ECDSA certificates prove it; authentication with certificates will use it',
 };
