@@ -1,7 +1,8 @@
 // A gateway without IKE, for tests and benchmarks: the engine of the product with SAs keyed by hand, in the namespace it is started in.
 // Its one argument is a KeyedGatewaySettings as JSON. It prints `ready` and goes when its standard input ends. Lines there are commands, each
-// answered by one line: `count` (counters, as JSON), and for a generation of keys `receive N`, `send N` and `forget N`, as a rekey does.
+// answered by one line: `count` (counters, as JSON; from then on the control thread's delay is watched), and for a generation of keys `receive N`, `send N` and `forget N`, as a rekey does.
 
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
 import { SeededRandom } from '../../lib/random.ts';
 import { address } from '../../model/address.ts';
@@ -82,10 +83,17 @@ await engine.settle();
 console.error(`${settings.tunnels.length} tunnels in ${Math.round(monotonicNow() - startedAt)} ms`);
 console.log('ready');
 
+// How late the control thread is, in nanoseconds. Watching wakes it, so it is watched only once asked for.
+const delay = monitorEventLoopDelay({ resolution: 5 });
 const lines = createInterface({ input: process.stdin });
 lines.on('line', async (line) => {
   const [command = '', generation = '0'] = line.split(' ');
-  if (command === 'count') return console.log(JSON.stringify(await engine.count([])));
+  if (command === 'count') {
+    const controlDelay = { mean: delay.mean / 1e6, highest: delay.max / 1e6 };
+    console.log(JSON.stringify({ ...(await engine.count([])), controlDelay }));
+    delay.reset();
+    return delay.enable();
+  }
   for (const [index, { name }] of settings.tunnels.entries()) rekeyTunnel(command, index, name, Number(generation));
   await engine.settle();
   console.log('done');

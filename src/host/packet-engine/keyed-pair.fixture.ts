@@ -56,7 +56,10 @@ export class KeyedGateway {
     return this.#child.pid;
   }
 
-  async counters(): Promise<EngineSnapshot> {
+  /** The engine's counters; and how late the control thread was since the last call, in milliseconds. */
+  async counters(): Promise<
+    EngineSnapshot & { readonly controlDelay: { readonly mean: number; readonly highest: number } }
+  > {
     this.#child.stdin?.write('count\n');
     const line = await this.#lines.next();
     return JSON.parse(line.value ?? '{}');
