@@ -2,6 +2,7 @@
 // What the messages mean is Main Mode's and Aggressive Mode's business.
 
 import { ok, type Result } from '../../lib/result.ts';
+import type { Secret } from '../../lib/secret.ts';
 import { after, earliest, type Instant, milliseconds, NEVER } from '../../lib/time.ts';
 import type { UdpPath } from '../../model/address.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
@@ -34,6 +35,9 @@ import {
 /** A responder's exchange that has not ended by then is forgotten; an initiator gives up by itself. */
 const RESPONDER_PATIENCE = milliseconds(30_000);
 
+/** How long a finished exchange answers duplicates of the peer's last message. */
+const AFTERLIFE = milliseconds(60_000);
+
 /** What a call has led to. */
 export type Phase1Progress =
   | { readonly kind: 'ongoing'; readonly compute?: NonNullable<Phase1Step<Phase1State>['compute']> }
@@ -53,8 +57,11 @@ export interface Phase1Setup {
 
 export class Phase1Exchange {
   readonly #setup: Phase1Setup;
-  readonly #record = new ExchangeRecord();
+  #record = new ExchangeRecord();
   readonly #giveUpAt: Instant;
+  /** Established since; what duplicates are answered with is kept until then. */
+  #forgetsAt: Instant = NEVER;
+  #privateValue: Secret | undefined;
   #state: Phase1State | undefined;
   /** Of the last message in either direction. */
   #number = 0;
@@ -147,6 +154,8 @@ export class Phase1Exchange {
     if (this.#state === undefined || this.#isOver) return dropped('unexpected-message');
     const { channel } = this.#setup;
     const step = computedPhase1(this.#state, result, this.#context(channel.path));
+    // Once g^xy is there, nothing needs the private value any more.
+    if (result.kind === 'invalid-public-value' || result.sharedSecret) this.#privateValue?.wipe();
     if (step.ok) return this.#apply(now, step.value, out);
     // What came may be forged, but the exchange is spoilt: it is begun anew.
     const { fault, explanation } = step.error;
@@ -157,11 +166,16 @@ export class Phase1Exchange {
   }
 
   nextTimeout(): Instant {
-    return this.#isOver ? NEVER : earliest(this.#record.nextTimeout(), this.#giveUpAt);
+    return this.#isOver ? this.#forgetsAt : earliest(this.#record.nextTimeout(), this.#giveUpAt);
   }
 
   handleTimeout(now: Instant, out: IkeOutbox): Phase1Progress {
-    if (this.#isOver) return { kind: 'ongoing' };
+    if (this.#isOver) {
+      if (now < this.#forgetsAt) return { kind: 'ongoing' };
+      this.#record = new ExchangeRecord();
+      this.#forgetsAt = NEVER;
+      return { kind: 'ongoing' };
+    }
     const action = this.#record.handleTimeout(now);
     if (action === 'send-again' && this.#record.sent) this.#setup.channel.resend(this.#record.sent, out);
     if (action !== 'give-up' && now < this.#giveUpAt) return { kind: 'ongoing' };
@@ -196,13 +210,17 @@ export class Phase1Exchange {
     this.#number++;
     channel.reportReceived(this.#place(), isEncrypted, message, payloads, step.effect, out);
     // The last message of Aggressive Mode may come in the clear (RFC 2409 §5), and no hash covers its notifications.
-    const outcome = step.outcome && { ...step.outcome, hasInitialContact: step.outcome.hasInitialContact && isEncrypted };
+    const outcome = step.outcome && {
+      ...step.outcome,
+      hasInitialContact: step.outcome.hasInitialContact && isEncrypted,
+    };
     return this.#apply(now, outcome ? { ...step, outcome } : step, out);
   }
 
   #apply(now: Instant, step: Phase1Step<Phase1State>, out: IkeOutbox): Phase1Progress {
     const { channel, role } = this.#setup;
     this.#state = step.state;
+    if (step.compute) this.#privateValue = step.compute.privateValue;
     if (step.agreement) {
       this.#agreement = step.agreement;
       channel.fragmentSize = step.agreement.extensions.fragmentation ? this.#setup.gateway.fragmentSize : undefined;
@@ -219,6 +237,7 @@ export class Phase1Exchange {
     if (step.outcome === undefined) return { kind: 'ongoing', ...(step.compute ? { compute: step.compute } : {}) };
     channel.lastPhase1Block = this.#iv;
     this.#isOver = true;
+    this.#forgetsAt = after(now, AFTERLIFE);
     return { kind: 'established', outcome: step.outcome };
   }
 

@@ -221,10 +221,12 @@ function readLifetime(attributes: readonly Attribute[]): number | undefined {
   return undefined;
 }
 
-/** An attribute's value; one that is there twice has none that anything here equals. */
+const AMBIGUOUS = -1;
+
+/** An attribute's value; one that is there twice has none that is equal to any configured one. */
 function findNumber(attributes: readonly Attribute[], type: number): number | undefined {
   const [found, ...others] = attributes.filter((attribute) => attribute.type === type);
-  return others.length > 0 ? Number.NaN : found && attributeNumber(found);
+  return others.length > 0 ? AMBIGUOUS : found && attributeNumber(found);
 }
 
 function findKey<K extends string>(table: Readonly<Record<K, unknown>>, matches: (key: K) => boolean): K | undefined {
