@@ -92,7 +92,8 @@ lines.on('line', async (line) => {
     const controlDelay = { mean: delay.mean / 1e6, highest: delay.max / 1e6 };
     console.log(JSON.stringify({ ...(await engine.count([])), controlDelay }));
     delay.reset();
-    return delay.enable();
+    delay.enable();
+    return;
   }
   for (const [index, { name }] of settings.tunnels.entries()) rekeyTunnel(command, index, name, Number(generation));
   await engine.settle();
