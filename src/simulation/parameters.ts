@@ -23,7 +23,8 @@ export type Disturbance =
   | { readonly kind: 'nat-rebinding'; readonly at: number }
   | { readonly kind: 'clear-ike'; readonly at: number; readonly office: Office }
   | { readonly kind: 'clear-ipsec'; readonly at: number; readonly office: Office }
-  | { readonly kind: 'unrelated-commit'; readonly at: number; readonly office: Office };
+  | { readonly kind: 'unrelated-commit'; readonly at: number; readonly office: Office }
+  | { readonly kind: 'changing-commit'; readonly at: number; readonly office: Office; readonly ipsecLifetime: Seconds };
 
 /** All that is drawn from a seed; plain data. */
 export interface SimulationParameters {
@@ -98,8 +99,10 @@ function drawOffices(chance: Chance, isBranchBehindNat: boolean): OfficeParamete
     : establishBranch === 'immediately'
       ? chance.pick<Establish>(['immediately', 'on-traffic', 'responder-only'])
       : 'immediately';
+  const mode = chance.happens(0.25) ? 'aggressive' : 'main';
+  const isBranchDynamic = mode === 'aggressive' && establishBranch === 'immediately' && chance.happens(0.5);
   return {
-    mode: chance.happens(0.25) ? 'aggressive' : 'main',
+    mode,
     encryption: chance.pick(['aes-128-cbc', 'aes-256-cbc', '3des-cbc']),
     hash: chance.pick(['sha1', 'sha-256', 'sha-384']),
     dhGroup: chance.pick(GROUPS),
@@ -114,7 +117,10 @@ function drawOffices(chance: Chance, isBranchBehindNat: boolean): OfficeParamete
       interval: seconds(chance.integer(10, 20)),
       threshold: chance.integer(1, 5),
     },
-    establishMain,
+    ...(chance.happens(0.2) ? { ipsecLifetimeKilobytes: chance.integer(64, 256) } : {}),
+    ...(chance.happens(0.2) ? { fragmentSize: chance.integer(200, 600) } : {}),
+    ...(isBranchDynamic ? { isBranchDynamic } : {}),
+    establishMain: isBranchDynamic ? 'responder-only' : establishMain,
     establishBranch,
     isBranchBehindNat,
     selectorCount: chance.happens(0.25) ? 3 : 1,
@@ -187,6 +193,7 @@ function drawDisturbance(chance: Chance, at: number, hasNat: boolean): Disturban
     'clear-ike',
     'clear-ipsec',
     'unrelated-commit',
+    'changing-commit',
   ];
   if (hasNat) kinds.push('nat-rebinding', 'nat-rebinding');
   const kind = chance.pick(kinds);
@@ -199,6 +206,8 @@ function drawDisturbance(chance: Chance, at: number, hasNat: boolean): Disturban
       return { kind, at, lasts, office };
     case 'nat-rebinding':
       return { kind, at };
+    case 'changing-commit':
+      return { kind, at, office, ipsecLifetime: seconds(chance.integer(180, 600)) };
     default:
       return { kind, at, office };
   }

@@ -19,7 +19,15 @@ import { Scheduler } from './scheduler.ts';
 import { type HostObserver, SimulatedHost, type SimulationCrypto } from './simulated-host.ts';
 import type { SimulationReport } from './simulation-report.ts';
 import { Traffic } from './traffic.ts';
-import { type Office, officeAddresses, officeConfig, TUNNEL_INTERFACE, withUnrelatedVpn } from './two-offices.ts';
+import {
+  type Office,
+  officeAddresses,
+  officeConfig,
+  TUNNEL_INTERFACE,
+  withIpsecLifetime,
+  withoutUnrelatedVpn,
+  withUnrelatedVpn,
+} from './two-offices.ts';
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -199,6 +207,12 @@ class Simulation {
       case 'unrelated-commit':
         this.#commitUnrelated(disturbance.office);
         break;
+      case 'changing-commit':
+        this.#commit(
+          disturbance.office,
+          withIpsecLifetime(this.#configs[disturbance.office], disturbance.ipsecLifetime),
+        );
+        break;
     }
   }
 
@@ -220,13 +234,16 @@ class Simulation {
     this.#scheduler.at(at, () => host.start(this.#configs[disturbance.office]));
   }
 
+  #commit(office: Office, config: GatewayConfig): void {
+    this.#configs[office] = config;
+    this.#hosts[office].commit(config);
+  }
+
   /** An unchanged VPN keeps its SAs, whatever else a commit brings. */
   #commitUnrelated(office: Office): void {
-    const plain = officeConfig(office, this.#parameters.offices);
-    const isExtended = this.#configs[office].vpns.length > plain.vpns.length;
-    this.#configs[office] = isExtended ? plain : withUnrelatedVpn(plain);
+    const config = this.#configs[office];
     const before = this.#ipsecSas(office).map((pair) => pair.inboundSpi);
-    this.#hosts[office].commit(this.#configs[office]);
+    this.#commit(office, config.vpns.length > 1 ? withoutUnrelatedVpn(config) : withUnrelatedVpn(config));
     const now = new Set(this.#ipsecSas(office).map((pair) => pair.inboundSpi));
     const gone = before.filter((spi) => !now.has(spi));
     if (gone.length > 0) this.#complain(`${office} ended ${gone.length} SAs of a VPN that a commit did not change`);

@@ -31,7 +31,12 @@ export interface OfficeParameters {
   readonly ipsecIntegrity: IntegrityAlgorithm;
   readonly ikeLifetime: Seconds;
   readonly ipsecLifetime: Seconds;
+  readonly ipsecLifetimeKilobytes?: number;
   readonly deadPeerDetection: DeadPeerDetectionConfig;
+  /** Octets of an IKE fragment; absent: IKE messages are not fragmented. */
+  readonly fragmentSize?: number;
+  /** Whether the main office knows the branch by its identity alone, from wherever it calls. */
+  readonly isBranchDynamic?: boolean;
   readonly establishMain: VpnConfig['establishTunnels'];
   readonly establishBranch: VpnConfig['establishTunnels'];
   /** Whether the branch sits behind a NAT and is known to the main office by its name. */
@@ -93,7 +98,10 @@ export function withUnrelatedVpn(config: GatewayConfig): GatewayConfig {
   invariant(gateway !== undefined && tunnel !== undefined, 'an office has a tunnel');
   return {
     ...config,
-    gateways: [...config.gateways, { ...gateway, name: 'elsewhere', remoteAddresses: [address('192.0.2.99')] }],
+    gateways: [
+      ...config.gateways,
+      { ...gateway, name: 'elsewhere', isDynamic: false, remoteAddresses: [address('192.0.2.99')] },
+    ],
     vpns: [
       ...config.vpns,
       { ...tunnel, name: 'elsewhere', gateway: 'elsewhere', bindInterface: 'st0.1', establishTunnels: 'on-traffic' },
@@ -101,10 +109,25 @@ export function withUnrelatedVpn(config: GatewayConfig): GatewayConfig {
   };
 }
 
+export function withoutUnrelatedVpn(config: GatewayConfig): GatewayConfig {
+  const isOurs = ({ name }: { readonly name: string }): boolean => name !== 'elsewhere';
+  return { ...config, gateways: config.gateways.filter(isOurs), vpns: config.vpns.filter(isOurs) };
+}
+
+/** The same tunnel with another lifetime: what a commit during operation may change, and its SAs with it. */
+export function withIpsecLifetime(config: GatewayConfig, lifetime: Seconds): GatewayConfig {
+  const vpns = config.vpns.map((tunnel) => ({
+    ...tunnel,
+    proposals: tunnel.proposals.map((proposal) => ({ ...proposal, lifetime })),
+  }));
+  return { ...config, vpns };
+}
+
 function ikeGateway(office: Office, parameters: OfficeParameters): IkeGatewayConfig {
   const local = officeAddresses(office, parameters.isBranchBehindNat);
   const remoteOffice = office === 'main' ? 'branch' : 'main';
   const remote = officeAddresses(remoteOffice, parameters.isBranchBehindNat);
+  const isDynamic = office === 'main' && parameters.isBranchDynamic === true;
   const usesNames = parameters.isBranchBehindNat || parameters.mode === 'aggressive';
   return {
     name: remoteOffice,
@@ -127,9 +150,9 @@ function ikeGateway(office: Office, parameters: OfficeParameters): IkeGatewayCon
       ],
       preSharedKey: new Secret(utf8('known to both offices')),
     },
-    remoteAddresses: [remote.seen],
+    remoteAddresses: isDynamic ? [] : [remote.seen],
     remoteHostNames: [],
-    isDynamic: false,
+    isDynamic,
     externalInterface: 'ge-0/0/0.0',
     localAddress: local.gateway,
     ...(usesNames ? { localIdentity: officeName(office), remoteIdentity: officeName(remoteOffice) } : {}),
@@ -137,12 +160,13 @@ function ikeGateway(office: Office, parameters: OfficeParameters): IkeGatewayCon
     natTraversal: true,
     natKeepalive: NAT_KEEPALIVE_INTERVAL,
     deadPeerDetection: parameters.deadPeerDetection,
+    ...(parameters.fragmentSize === undefined ? {} : { fragmentSize: parameters.fragmentSize }),
   };
 }
 
 function vpn(office: Office, parameters: OfficeParameters): VpnConfig {
   const remoteOffice = office === 'main' ? 'branch' : 'main';
-  const count = parameters.selectorCount;
+  const { selectorCount: count, ipsecLifetimeKilobytes: kilobytes } = parameters;
   return {
     name: `to-${remoteOffice}`,
     origin: FROM_NO_FILE,
@@ -156,6 +180,7 @@ function vpn(office: Office, parameters: OfficeParameters): VpnConfig {
         encryption: parameters.ipsecEncryption,
         integrity: parameters.ipsecIntegrity,
         lifetime: parameters.ipsecLifetime,
+        ...(kilobytes === undefined ? {} : { lifetimeKilobytes: kilobytes }),
         extendedSequenceNumbers: false,
       },
     ],
