@@ -18,11 +18,15 @@ interface RememberedRefusal {
   readonly until: Instant;
 }
 
+/** Whoever forges a known peer's address could fill the log otherwise: one line for each gateway and fault in this time. */
+const REPORT_PAUSE = milliseconds(5000);
+
 /** Counts half-open exchanges of responders, and remembers refused ones. */
 export class Admission {
   #limit = HALF_OPEN_MAX;
   #halfOpenCount = 0;
   readonly #bySource = new Map<IpAddress, number>();
+  readonly #reportedAt = new Map<string, Instant>();
   readonly #refusals = new BoundedMap<string, RememberedRefusal>(REFUSALS_MAX);
 
   configure(halfOpenMax: number | undefined): void {
@@ -47,6 +51,14 @@ export class Admission {
     const ofSource = (this.#bySource.get(source) ?? 1) - 1;
     if (ofSource > 0) this.#bySource.set(source, ofSource);
     else this.#bySource.delete(source);
+  }
+
+  /** Whether a refusal may have its line in the log; `subject` is one of few: a gateway with a fault. */
+  mayReport(now: Instant, subject: string): boolean {
+    const last = this.#reportedAt.get(subject);
+    if (last !== undefined && now < after(last, REPORT_PAUSE)) return false;
+    this.#reportedAt.set(subject, now);
+    return true;
   }
 
   rememberRefusal(now: Instant, key: string, answer: Uint8Array | undefined): void {

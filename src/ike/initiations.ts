@@ -166,6 +166,7 @@ export class Initiations {
     this.admission.rememberRefusal(now, key, answer);
     const about = { phase: 1, role: 'responder', path, ...(gateway === undefined ? {} : { gateway }) } as const;
     const { fault, explanation, statements } = error;
+    if (!this.admission.mayReport(now, `${gateway} ${fault}`)) return;
     out.report({ kind: 'negotiation-failed', ...about, reason: fault, explanation, statements, isFinal: true });
   }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seconds } from '../lib/time.ts';
+import { address } from '../model/address.ts';
 import { policyId } from '../model/ipsec-sa.ts';
 import { type SideOptions, TestPair } from './v1/two-endpoints.fixture.ts';
 
@@ -215,4 +216,44 @@ test('a commit that changes nothing about a tunnel leaves its SAs up; one that c
   assert.equal(lab.initiator.endpoint.ipsecSas(lab.now).length, 0);
   lab.run();
   assert.equal(lab.responder.endpoint.ipsecSas(lab.now).length, 0);
+});
+
+test('IPsec SAs outlive the ISAKMP SA that made them, and find another when they need a successor', () => {
+  const lab = new TestPair({ both: { ipsecProposal: { lifetime: seconds(300) } } });
+  lab.establish();
+  const [before] = lab.initiator.endpoint.ipsecSas(lab.now);
+  assert.equal(lab.initiator.endpoint.clearIke(lab.now, {}, lab.initiator.out), 1);
+  lab.run();
+  for (const side of [lab.initiator, lab.responder]) {
+    assert.equal(side.endpoint.ikeSas(lab.now).length, 0);
+    assert.equal(side.endpoint.ipsecSas(lab.now).length, 1);
+  }
+  passTime(lab, 295);
+  lab.expectEstablished();
+  assert.notEqual(lab.initiator.endpoint.ipsecSas(lab.now)[0]?.inboundSpi, before?.inboundSpi);
+});
+
+test('IPv6 peers: addresses in identities, NAT discovery and SAs', () => {
+  const [left, right] = [address('2001:db8:a::1'), address('2001:db8:b::1')];
+  const lab = new TestPair({
+    initiator: { gateway: { localAddress: left, remoteAddresses: [right] } },
+    responder: { gateway: { localAddress: right, remoteAddresses: [left] } },
+  });
+  lab.establish();
+  const [pair] = lab.responder.endpoint.ipsecSas(lab.now);
+  assert.deepEqual([pair?.path.remote.address, pair?.isUdpEncapsulated], [left, false]);
+});
+
+test('a backup address is tried when the first does not answer', () => {
+  const lab = new TestPair({
+    initiator: {
+      gateway: { remoteAddresses: [address('198.51.100.77'), address('198.51.100.1')] },
+      vpn: { establishTunnels: 'immediately' },
+    },
+  });
+  lab.advance('31s');
+  assert.equal(lab.flights[0]?.path.remote.address, '198.51.100.77');
+  lab.flights.length = 0;
+  lab.advance('10s', true);
+  lab.expectEstablished();
 });

@@ -82,17 +82,9 @@ export class IsakmpSa {
     this.firstAddress = path.remote.address;
     this.#channel = new MessageChannel(owner.environment, gateway.name, cookies, path);
     const isFirstContact = () => owner.isFirstContact(this);
-    const { environment } = owner;
-    const channel = this.#channel;
-    this.#phase1 = new Phase1Exchange(now, {
-      environment,
-      gateway,
-      authentication,
-      role,
-      mode,
-      channel,
-      isFirstContact,
-    });
+    const [{ environment }, channel] = [owner, this.#channel];
+    const phase1 = { environment, gateway, authentication, role, mode, channel, isFirstContact };
+    this.#phase1 = new Phase1Exchange(now, phase1);
     this.exchanges = new ProtectedExchanges(this, channel, owner);
   }
 
@@ -271,6 +263,7 @@ export class IsakmpSa {
     if (this.#isDeleted) return NEVER;
     if (!this.#isAuthenticated) return this.#phase1.nextTimeout();
     return earliest(
+      this.#phase1.nextTimeout(),
       this.#lifetime?.nextTimeout() ?? NEVER,
       this.#keepaliveAt,
       this.#liveness?.nextTimeout() ?? NEVER,
@@ -280,7 +273,8 @@ export class IsakmpSa {
 
   handleTimeout(now: Instant, out: IkeOutbox): void {
     if (this.#isDeleted) return;
-    if (!this.#isAuthenticated) return this.#advance(now, this.#phase1.handleTimeout(now, out), out);
+    this.#advance(now, this.#phase1.handleTimeout(now, out), out);
+    if (!this.#isAuthenticated) return;
     this.exchanges.handleTimeout(now, out);
     if (this.#isDeleted) return;
     if (now >= this.#keepaliveAt) {

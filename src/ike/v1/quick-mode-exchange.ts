@@ -2,6 +2,7 @@
 
 import { invariant } from '../../lib/invariant.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
+import type { Secret } from '../../lib/secret.ts';
 import { after, earliest, type Instant, milliseconds, NEVER } from '../../lib/time.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
 import type { Origin } from '../../model/gateway-config.ts';
@@ -56,6 +57,7 @@ export class QuickModeExchange {
   readonly #udp: UdpEncapsulation;
   readonly #record = new ExchangeRecord();
   #state: QuickModeState | undefined;
+  #privateValue: Secret | undefined;
   #number = 0;
   #iv: Uint8Array | undefined;
   #endsAt: Instant;
@@ -154,6 +156,8 @@ export class QuickModeExchange {
   handleComputed(result: ComputeResult): QuickModeProgress {
     if (this.#state === undefined || this.#isOver) return { kind: 'ongoing' };
     const step = computedQuickMode(this.#state, result, this.#context());
+    // Once g^xy is there, nothing needs the private value any more.
+    if (result.kind === 'invalid-public-value' || result.sharedSecret) this.#privateValue?.wipe();
     if (step.ok) return { kind: 'step', step: step.value };
     const explanation = 'the peer sent a public value that is none of its group';
     return { kind: 'failed', refusal: refusal('invalid-public-value', explanation, this.subject.vpn.origin) };
@@ -162,6 +166,7 @@ export class QuickModeExchange {
   /** Commits a step, and sends its message: called once the step's SAs are in place. */
   commit(now: Instant, step: QuickModeStep, out: IkeOutbox): void {
     this.#state = step.state;
+    if (step.compute) this.#privateValue = step.compute.privateValue;
     if (step.send) {
       this.#number++;
       const { sent, nextIv } = this.#channel.send(this.#place(), step.send, this.#iv, step.sendEffect ?? '', out);
