@@ -1,9 +1,11 @@
 // `sallyport run`: the gateway in the foreground. Starts with a configuration that has no error, or not at all; ends on Ctrl-C or
 // SIGTERM, having told the peers and removed what it made.
 
+import { failureAdvice } from '../src/diagnosis/explain.ts';
 import { formatLogJson, formatLogText, type LogLevel, type LogRecord } from '../src/host/log.ts';
 import { type RunningGateway, startHost } from '../src/host/run.ts';
 import { ControlServer } from '../src/management/control-server.ts';
+import type { NegotiationFailedEvent } from '../src/model/ike-event.ts';
 import { readConfigurationFile } from './configuration-file.ts';
 import { gatewayViewOf } from './gateway-view.ts';
 import { parseArguments, UsageError } from './usage-error.ts';
@@ -61,7 +63,10 @@ async function runUntilSignal(
   const running: RunningGateway = await startHost({
     config,
     interfaceMap,
-    onEvent: (event) => control?.publish(event),
+    onEvent: (event) => {
+      control?.publish(event);
+      if (event.kind === 'negotiation-failed') logAdvice(event, log);
+    },
     log,
     onFailure: (error) => fail(error),
   });
@@ -72,6 +77,13 @@ async function runUntilSignal(
     await control?.close();
     await running.stop();
   }
+}
+
+/** What to change, under the line that says what failed. */
+function logAdvice(event: NegotiationFailedEvent, log: (record: LogRecord) => void): void {
+  const { reason, gateway } = event;
+  const fields = { reason, ...(gateway === undefined ? {} : { gateway }) };
+  for (const message of failureAdvice(event)) log({ level: 'info', topic: 'ike', event: 'advice', message, fields });
 }
 
 function parseInterfaceMap(entries: readonly string[]): Readonly<Record<string, string>> {

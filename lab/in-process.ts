@@ -12,7 +12,7 @@ import { renderIkeSas } from '../src/operations/show-ike.ts';
 import { renderIpsecSas } from '../src/operations/show-ipsec.ts';
 import { runInProcessLab } from '../src/simulation/lab-network.ts';
 import { IN_PROCESS_CRYPTO } from './in-process-crypto.ts';
-import { countDatagrams, type LabReport, negotiationOf, whyFailed } from './report.ts';
+import { countDatagrams, type LabReport, ladderOf, negotiationOf, whyFailed } from './report.ts';
 import { BRANCH_HOST, MAIN_HOST } from './topology.ts';
 
 const PING_COUNT = 5;
@@ -30,10 +30,11 @@ export function runInProcess(configurations: string, say: (text: string) => void
     },
     IN_PROCESS_CRYPTO,
   );
-  const messages = negotiationOf(seen.events.filter(({ office }) => office === 'main').map(({ event }) => event));
+  const events = seen.events.filter(({ office }) => office === 'main').map(({ event }) => event);
+  const messages = negotiationOf(events);
   const policies = [...new Set(seen.ipsecSas.main.map((sa) => sa.policy))];
   const { sent, received } = seen.ping;
-  say(`${renderLadder(messages)}\n`);
+  say(`${renderLadder(ladderOf(events))}\n`);
   say(`main office\n${renderIkeSas(seen.ikeSas.main)}\n${renderIpsecSas(seen.ipsecSas.main, policies)}\n`);
   say(`ping ${MAIN_HOST} -> ${BRANCH_HOST}: ${sent} sent, ${received} came back (in-process network, virtual time)\n`);
   const measured: LabReport = {

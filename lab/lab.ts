@@ -8,7 +8,7 @@ import type { EchoReport } from './echo.ts';
 import { GatewayProcess } from './gateway-process.ts';
 import { type Namespaces, removeStaleNamespaces } from './namespaces.ts';
 import { type ProgramPath, ping, TO_BRANCH, transfer, WireTap } from './offices.ts';
-import { countDatagrams, type LabReport, negotiationOf, whyFailed } from './report.ts';
+import { countDatagrams, type LabReport, ladderOf, negotiationOf, whyFailed } from './report.ts';
 import { BRANCH_HOST, buildTwoOffices, WAN } from './topology.ts';
 
 /** Where things are, and where the lab's words go. */
@@ -52,7 +52,7 @@ export class Lab {
 
     const echo = await ping(this.#namespaces, programs, TO_BRANCH, { count: PING_COUNT, interval: 200, wait: 3000 });
     const messages = negotiationOf(this.#main.events);
-    say(`${renderLadder(messages)}\n`);
+    say(`${renderLadder(ladderOf(this.#main.events))}\n`);
     say(await this.#tables());
     say(`${describePing(echo)}\n`);
     const throughputBitsPerSecond = echo.received > 0 ? await this.#transfer() : 0;

@@ -1,3 +1,4 @@
+import type { LadderEvent } from '../src/diagnosis/ladder.ts';
 import type { IkeEvent, IkeMessageEvent } from '../src/model/ike-event.ts';
 
 /** What the lab found. The names are those of `sallyport lab --once --json`: later ones may be added, none changes. */
@@ -27,6 +28,18 @@ export function negotiationOf(events: readonly IkeEvent[]): readonly IkeMessageE
       (exchange === phase1?.exchange && initiatorCookie === phase1.initiatorCookie) ||
       (exchange === 'quick' && messageId === phase2?.messageId),
   );
+}
+
+/** The negotiation as a ladder tells it: with what failed, each reason once, so that a lab that fails says what to change. */
+export function ladderOf(events: readonly IkeEvent[]): readonly LadderEvent[] {
+  const messages = new Set<IkeEvent>(negotiationOf(events));
+  const reasons = new Set<string>();
+  return events.filter((event): event is LadderEvent => {
+    if (event.kind !== 'negotiation-failed') return messages.has(event);
+    const isNew = !reasons.has(event.reason);
+    reasons.add(event.reason);
+    return isNew;
+  });
 }
 
 /** How many messages phase 1 and phase 2 took. */

@@ -96,11 +96,18 @@ const ADVICE: Readonly<Record<string, Advice>> = {
 export function explainFailure(event: NegotiationFailedEvent): readonly string[] {
   const { phase, role, reason, explanation, statements } = event;
   const subject = event.vpn ?? event.gateway;
-  const { here, peer } = adviceFor(reason, phase);
   return [
     `phase ${phase}${subject === undefined ? '' : ` of ${subject}`} failed as ${role}: ${reason}${event.isFinal ? '' : '; it will be tried again'}`,
     ...(explanation === '' ? [] : [explanation]),
     ...statements.map(({ path, line }) => `look at [${path}]${line > 0 ? `, line ${line}` : ''}`),
+    ...failureAdvice(event),
+  ];
+}
+
+/** What to change on either side after a failure; a line each, none where there is nothing to change. */
+export function failureAdvice({ reason, phase }: NegotiationFailedEvent): readonly string[] {
+  const { here, peer } = adviceFor(reason, phase);
+  return [
     ...(here === undefined ? [] : [`to change here: ${here}`]),
     ...(peer === undefined ? [] : [`to change at the peer: ${peer}`]),
   ];

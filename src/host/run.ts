@@ -176,9 +176,10 @@ class Host implements RunningGateway, GatewayOutbox {
   }
 
   report(event: IkeEvent): void {
-    this.#options.onEvent(event);
     const record = logRecordOf(event);
     if (record) this.#options.log(record);
+    // After its line, so that what the observer has to add follows it.
+    this.#options.onEvent(event);
   }
 
   #handleFailure(error: unknown): void {
