@@ -17,7 +17,7 @@ test('thousands of first messages from strangers: none is answered, nothing is k
   connect(lab);
 });
 
-test('thousands of first messages in the name of the peer: few are kept, and in the end the peer gets in', () => {
+test('CVE-2007-6750-like: thousands of first messages in the name of the peer: few are kept, and in the end the peer gets in', () => {
   const lab = twoGateways();
   const path = { local: end(lab.responder), remote: end(lab.initiator) };
   flood(lab, lab.responder, () => path);
@@ -31,7 +31,7 @@ test('thousands of first messages in the name of the peer: few are kept, and in 
   connect(lab);
 });
 
-test('a tunnel that is up stays up while its peer is being impersonated', () => {
+test('CVE-2007-6750-like: a tunnel that is up stays up while its peer is being impersonated', () => {
   const lab = twoGateways();
   connect(lab);
   const path = { local: end(lab.responder), remote: end(lab.initiator) };

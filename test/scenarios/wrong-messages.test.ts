@@ -32,7 +32,7 @@ for (const { title, ladder, options } of EXCHANGES) {
     lab.expectEstablished();
   });
 
-  test(`${title}: at each step, every other message of the same negotiation comes first, and changes nothing`, () => {
+  test(`libreswan:ikev1-impair-02-replay-forward: ${title}: at each step, every other message of the same negotiation comes first, and changes nothing`, () => {
     const messages = record(ladder, options);
     const known = new Set(messages.map(({ datagram }) => toHex(datagram)));
     const lab = twoGateways(options);
