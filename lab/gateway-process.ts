@@ -17,7 +17,8 @@ export interface GatewayProcessOptions {
   readonly folder: string;
 }
 
-const START_TIMEOUT_MILLISECONDS = 20_000;
+/** A busy machine may take long to start a program and its threads. */
+const START_TIMEOUT_MILLISECONDS = 60_000;
 const STOP_TIMEOUT_MILLISECONDS = 10_000;
 
 /** `sallyport run` in a namespace, with everything that it has reported so far. */

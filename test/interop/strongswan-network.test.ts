@@ -85,7 +85,7 @@ describe('strongSwan and NAT', { concurrency: 2 }, () => {
   });
 });
 
-describe('strongSwan and time', { concurrency: 4 }, () => {
+describe('strongSwan and time', { concurrency: 3 }, () => {
   test('RFC 3706: it is killed, and dead peer detection ends the SAs in time', options, async (context) => {
     const scenario = new Scenario(context);
     await scenario.start(srxConfiguration({ ...SRX, deadPeerDetection: { interval: 10, threshold: 1 } }), {
