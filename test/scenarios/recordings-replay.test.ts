@@ -178,7 +178,7 @@ function describeLikeness(replay: Replay, { recorded, bytes, payloads }: Replaye
   if (hasSameOctets(bytes, recorded)) return `${title}: same octets`;
   const kinds = new Set([...payloads, ...recorded.payloads].map(({ kind }) => kind));
   const differences: string[] = [];
-  for (const kind of [...kinds].sort()) {
+  for (const kind of [...kinds].sort(byText)) {
     const bodies = (all: readonly DecodedPayload[]) => findAll(all, kind).map((payload) => toHex(rawBody(payload)));
     const [own, other] = [bodies(payloads), bodies(recorded.payloads)];
     if (own.join() === other.join()) continue;
@@ -240,7 +240,7 @@ function meaningOfOffer(payloads: readonly DecodedPayload[]): unknown {
       attributes: attributes
         .filter(({ type }) => type !== PHASE2_ATTRIBUTE.lifeType && type !== PHASE2_ATTRIBUTE.lifeDuration)
         .map(({ type, value }) => `${type}=${value}`)
-        .sort(),
+        .sort(byText),
     })),
   }));
 }
@@ -303,6 +303,10 @@ function expectIpsecKeys(replay: Replay, { esp }: Scenario): void {
       assert.equal(sa.udp?.local.port, 4500);
     }
   }
+}
+
+function byText(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
 }
 
 function configOf(scenario: Scenario, role: IkeRole): GatewayConfig {
