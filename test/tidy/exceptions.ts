@@ -14,6 +14,8 @@ export const ENTRY_POINTS: Readonly<Record<string, string>> = {
 
 /** Exported values that only tests import, as `path name`. */
 export const EXPORTED_FOR: Readonly<Record<string, string>> = {
+  'src/wire/pcap.ts encodePcapng':
+    'captures that tests write, and read back; recording what a gateway sees will use it',
   'src/config/configuration-guide.ts configurationGuide': 'scripts/generate-configuration-guide.mjs calls it',
   'src/host/configuration-storage.ts FolderStorage':
     'the bench and tests of commits; the daemon keeps its configuration with it once it has a shell',
