@@ -24,6 +24,11 @@ export interface EngineHandlers {
   handleFailure(error: unknown): void;
 }
 
+interface Waiter {
+  resolve(report: EngineReport): void;
+  reject(error: Error): void;
+}
+
 export interface EngineSnapshot {
   readonly counters: EngineCounters;
   /** In the order asked for; `undefined` for an SA that the data plane does not have. */
@@ -35,9 +40,10 @@ export class EngineClient {
   readonly #worker: Worker;
   readonly #wakeDescriptor: number;
   readonly #one = NativeMemory.allocate(128);
-  readonly #waiting = new Map<number, (report: EngineReport) => void>();
+  readonly #waiting = new Map<number, Waiter>();
   readonly #stopped: Promise<void>;
   #lastId = 0;
+  #hasStopped = false;
 
   constructor(
     rawSockets: readonly EngineRawSocket[],
@@ -54,7 +60,14 @@ export class EngineClient {
     });
     this.#worker.on('message', (report: EngineReport) => this.#handleReport(report, handlers));
     this.#worker.on('error', (error) => handlers.handleFailure(error));
-    this.#stopped = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
+    this.#stopped = new Promise((resolve) => {
+      this.#worker.once('exit', () => {
+        this.#hasStopped = true;
+        for (const waiter of this.#waiting.values()) waiter.reject(new Error('the packet engine has stopped'));
+        this.#waiting.clear();
+        resolve();
+      });
+    });
   }
 
   command(command: DataPlaneCommand): void {
@@ -88,7 +101,7 @@ export class EngineClient {
     return { counters: report.counters, sas: report.sas };
   }
 
-  /** Resolves once the engine has carried out everything asked before. */
+  /** Resolves once the engine has carried out everything asked before; rejects if it has died. */
   async settle(): Promise<void> {
     await this.#ask((id) => ({ kind: 'settle', id }));
   }
@@ -102,8 +115,9 @@ export class EngineClient {
 
   #ask(request: (id: number) => EngineRequest): Promise<EngineReport> {
     const id = ++this.#lastId;
-    return new Promise((resolve) => {
-      this.#waiting.set(id, resolve);
+    return new Promise((resolve, reject) => {
+      if (this.#hasStopped) return reject(new Error('the packet engine has stopped'));
+      this.#waiting.set(id, { resolve, reject });
       this.#send(request(id));
     });
   }
@@ -123,9 +137,9 @@ export class EngineClient {
         return handlers.handleNotice(report.text);
       case 'counters':
       case 'settled': {
-        const resolve = this.#waiting.get(report.id);
+        const waiter = this.#waiting.get(report.id);
         this.#waiting.delete(report.id);
-        return resolve?.(report);
+        return waiter?.resolve(report);
       }
       case 'stopped':
         return;

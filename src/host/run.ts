@@ -143,7 +143,8 @@ class Host implements RunningGateway, GatewayOutbox {
     if (this.#isStopping) return;
     this.#isStopping = true;
     this.act((now, out) => this.gateway.shutdown(now, out));
-    await this.#engine.settle();
+    // An engine that has died sends nothing more; the rest is still to be taken down.
+    await this.#engine.settle().catch((error: unknown) => this.#handleFailure(error));
     await this.abandon();
     const routes = this.#network.ownRouteCount();
     const text =

@@ -66,6 +66,18 @@ for (const [name, change] of Object.entries({
     });
   });
 
+test('what the outer network is too narrow for goes in fragments: every octet arrives', {
+  skip: namespaceTestSkip(),
+}, async () => {
+  await withPair({}, async (namespaces, a) => {
+    // The kernel splits no message into datagrams longer than the interface carries: they leave one by one.
+    for (const side of ['a', 'b']) namespaces.ip(side, 'link', 'set', 'wire', 'mtu', '1300');
+    await runTransfer(namespaces);
+    const { counters } = await a.counters();
+    assert.equal(counters.engine['socket-too-big'] + counters.engine['socket-send-refused'], 0);
+  });
+});
+
 async function withPair(
   change: Partial<KeyedGatewaySettings>,
   use: (namespaces: Namespaces, a: KeyedGateway, b: KeyedGateway) => Promise<void>,
