@@ -9,6 +9,7 @@ import type { IpsecProtocol, Spi } from '../model/ipsec-sa.ts';
 import type { SelectorPair } from '../model/traffic-selector.ts';
 import { AddressLeases } from './address-leases.ts';
 import type { IkeEnvironment } from './environment.ts';
+import { GatewayIndex } from './gateway-index.ts';
 import type { IpsecPair } from './ipsec-pair.ts';
 import { IpsecTunnels, RETIRE_AFTER } from './ipsec-tunnels.ts';
 import { IsakmpSas, isZero } from './isakmp-sas.ts';
@@ -43,6 +44,7 @@ export class Coordinator implements SaOwner, TunnelOwner {
   readonly leases = new AddressLeases();
   readonly peers = new Map<string, Peer>();
   config: GatewayConfig = { gateways: [], vpns: [], tunnelInterfaces: [], routes: [] };
+  gateways = new GatewayIndex(this.config);
   readonly #services: CoordinatorServices;
 
   constructor(services: CoordinatorServices) {

@@ -183,7 +183,7 @@ export class Initiations {
 
   /** Gateways whose configured addresses hold the sender's: with Main Mode nothing else can tell whose key to use (RFC 2409 §5.4). */
   #gatewaysAt(path: UdpPath): readonly IkeGatewayConfig[] {
-    return this.#reachableAt(path).filter(({ remoteAddresses }) => remoteAddresses.includes(path.remote.address));
+    return this.#coordinator.gateways.at(path.remote.address, path.local.address);
   }
 
   /** Aggressive Mode names the initiator at once: gateways that expect this identity, from this address or, if dynamic, from any. */
@@ -192,17 +192,10 @@ export class Initiations {
     if (!identification.ok) return [];
     const { identity } = identification.value;
     const atAddress = this.#gatewaysAt(path);
-    const dynamic = this.#reachableAt(path).filter(({ isDynamic }) => isDynamic);
+    const dynamic = this.#coordinator.gateways.dynamic(path.local.address);
     const expecting = [...atAddress, ...dynamic].filter((gateway) => isExpectedIdentity(gateway, identity));
     // A peer that is known by its address is told why it is refused; a stranger is not.
     return expecting.length > 0 ? expecting : atAddress;
-  }
-
-  #reachableAt(path: UdpPath): readonly IkeGatewayConfig[] {
-    return this.#coordinator.config.gateways.filter(
-      ({ version, localAddress }) =>
-        version === 'v1-only' && (localAddress === undefined || localAddress === path.local.address),
-    );
   }
 
   #drawCookie(): Uint8Array {

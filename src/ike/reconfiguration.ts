@@ -6,6 +6,7 @@ import type { Instant } from '../lib/time.ts';
 import type { GatewayConfig } from '../model/gateway-config.ts';
 import { policyId } from '../model/ipsec-sa.ts';
 import type { Coordinator } from './coordinator.ts';
+import { GatewayIndex } from './gateway-index.ts';
 import type { IkeOutbox } from './outbox.ts';
 import { Peer } from './peer.ts';
 import { Tunnel } from './tunnel.ts';
@@ -19,6 +20,7 @@ export function reconfigure(
 ): { readonly added: readonly Tunnel[]; readonly removed: readonly Tunnel[] } {
   const previous = coordinator.config;
   coordinator.config = config;
+  coordinator.gateways = new GatewayIndex(config);
   endChangedVpns(now, coordinator, previous, config, out);
   endChangedGateways(now, coordinator, previous, config, out);
   return replaceTunnels(now, coordinator, config);
