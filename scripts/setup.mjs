@@ -45,9 +45,11 @@ function installDependencies() {
   const wanted = join(ROOT, 'package-lock.json');
   const installed = join(ROOT, 'node_modules', '.package-lock.json');
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(wanted).mtimeMs) return;
-  say('installing npm dependencies (npm ci)');
+  say('installing npm dependencies (npm install)');
   // koffi's install script would only look for a compiler that its prebuilt package makes unnecessary.
-  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  // Not `npm ci`: it refuses a lock file without the binaries for other platforms, which not every registry carries. The versions in the
+  // lock file are installed all the same, and `--no-save` leaves it as it is.
+  run('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
 }
 
 function build() {
