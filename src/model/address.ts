@@ -102,13 +102,17 @@ export function prefixRange(prefix: Prefix): AddressRange {
 
 /** The one prefix that covers exactly this range, if there is one. */
 export function rangePrefix(range: AddressRange): Prefix | undefined {
-  const bits = addressBits(range.first);
-  for (let length = bits; length >= 0; length--) {
-    const candidate = prefixRange({ address: range.first, length });
-    if (candidate.first !== range.first) return undefined;
-    if (candidate.last === range.last) return { address: range.first, length };
-  }
-  return undefined;
+  const first = addressOctets(range.first);
+  const last = addressOctets(range.last);
+  // It can only be as long as what the two ends have in common.
+  const differing = first.findIndex((octet, index) => octet !== last[index]);
+  const inCommon =
+    differing < 0
+      ? first.length * 8
+      : differing * 8 + Math.clz32((first[differing] ?? 0) ^ (last[differing] ?? 0)) - 24;
+  const prefix = { address: range.first, length: inCommon };
+  const whole = prefixRange(prefix);
+  return whole.first === range.first && whole.last === range.last ? prefix : undefined;
 }
 
 /** Orders addresses of one family as numbers; IPv4 sorts before IPv6. */
