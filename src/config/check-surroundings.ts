@@ -1,6 +1,6 @@
 // Commit checks of what stands around VPNs and can keep traffic out of them.
 
-import type { Compilation, Statement } from './compilation.ts';
+import { type Compilation, Statement } from './compilation.ts';
 import { nearestWord } from './suggestion.ts';
 
 /** Source NAT in front of tunnels, groups that do not exist, gateways that nobody uses. */
@@ -34,21 +34,22 @@ function checkNat(compilation: Compilation): void {
 function checkGroups(compilation: Compilation): void {
   const groups = compilation.root.words('groups');
   const visit = (statement: Statement): void => {
-    for (const used of statement.entries('apply-groups')) {
-      if (groups.includes(used.name) || used.name.startsWith('${')) continue;
-      const meant = nearestWord(used.name, groups);
-      const hint = meant === undefined ? '' : `; did you mean '${meant}'?`;
-      compilation.error(
-        statement.at('apply-groups') ?? used,
-        `group '${used.name}' is not defined${hint}`,
-        `set groups ${used.name} ...`,
-      );
+    for (const child of statement.node.children) {
+      if (child.word === 'groups' || child.isLeaf) continue;
+      const below = new Statement(child, statement);
+      if (child.word === 'apply-groups') checkAppliedGroups(compilation, below, groups);
+      else visit(below);
     }
   };
   visit(compilation.root);
-  for (const top of ['security', 'interfaces', 'system', 'routing-options']) {
-    const statement = compilation.root.at(top);
-    if (statement) visit(statement);
+}
+
+function checkAppliedGroups(compilation: Compilation, applied: Statement, groups: readonly string[]): void {
+  for (const { word } of applied.node.children) {
+    if (groups.includes(word) || word.startsWith('${')) continue;
+    const meant = nearestWord(word, groups);
+    const hint = meant === undefined ? '' : `; did you mean '${meant}'?`;
+    compilation.error(applied, `group '${word}' is not defined${hint}`, `set groups ${word} ...`);
   }
 }
 

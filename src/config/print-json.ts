@@ -10,19 +10,20 @@ export function printJson(node: ConfigNode, place: Place = TOP): string {
 }
 
 function objectOf(elements: readonly Element[]): { readonly [key: string]: Json } {
-  const object: Record<string, Json> = {};
+  // A map first: a word such as `__proto__` must become a member like any other.
+  const members = new Map<string, Json>();
   for (const element of elements) {
     const { name } = element;
     const value = jsonOf(element);
-    const before = object[name];
-    if (Array.isArray(before)) object[name] = [...before, value];
-    else if (before !== undefined) object[name] = [before, value];
-    else object[name] = element.isItem ? [value] : value;
+    const before = members.get(name);
+    if (Array.isArray(before)) members.set(name, [...before, value]);
+    else if (before !== undefined) members.set(name, [before, value]);
+    else members.set(name, element.isItem ? [value] : value);
     // Marks of a leaf cannot stand in it: they are beside it.
     const marks = marksOf(element);
-    if (marks && (element.text !== undefined || element.children.length === 0)) object[`@${name}`] = marks;
+    if (marks && (element.text !== undefined || element.children.length === 0)) members.set(`@${name}`, marks);
   }
-  return object;
+  return Object.fromEntries(members);
 }
 
 function jsonOf(element: Element): Json {

@@ -160,3 +160,22 @@ test('no text whatsoever makes the loader throw', () => {
     { numRuns: 2000 },
   );
 });
+
+test('texts as deep or as long as a mischievous editor makes them are refused, not followed', () => {
+  const deep = 'a { '.repeat(100_000);
+  const long = `set ${'a '.repeat(100_000)}`;
+  const lists = `security { ike { gateway g { address [ ${'x '.repeat(100_000)}]; } } }`;
+  for (const text of [
+    deep,
+    long,
+    `${'a '.repeat(100_000)};`,
+    lists,
+    '<a>'.repeat(100_000),
+    '/*'.repeat(100_000),
+    '"'.repeat(99_999),
+  ]) {
+    const loaded = loadConfiguration(text);
+    assert.equal(loaded.config, undefined);
+    printBraces(loaded.tree.root);
+  }
+});

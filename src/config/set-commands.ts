@@ -25,6 +25,8 @@ const VERBS: ReadonlySet<string> = new Set([
   'rename',
   'copy',
   'insert',
+  'replace',
+  'wildcard',
   'edit',
   'top',
   'up',
@@ -113,10 +115,9 @@ export class SetCommands {
   }
 
   #change(verb: Word, words: readonly Word[]): void {
-    const texts = expandPath(
-      this.#level,
-      words.map((word) => word.text),
-    );
+    const plainTexts = words.map((word) => word.text);
+    const isPath = verb.text !== 'replace' && verb.text !== 'wildcard';
+    const texts = isPath ? expandPath(this.#level, plainTexts) : plainTexts;
     const fault = applyChange(this.#tree.root, verb.text, texts, this.#level);
     if (fault !== undefined) this.#complain(words.at(-1) ?? verb, fault);
   }

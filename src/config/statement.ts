@@ -53,9 +53,19 @@ export interface Placement {
   readonly target: ConfigNode;
 }
 
+/** More words than any statement of Junos has: whoever walks the tree goes as deep as statements are long. */
+const STATEMENT_WORDS_MAX = 64;
+
 /** Adds a statement below `start`. Faults are told to the observer; the words are kept all the same, so that they can be shown. */
 export function placeStatement(start: Cursor, items: readonly StatementItem[], observer: StatementObserver): Placement {
   let placement: Placement = { cursor: start, target: start.node };
+  const beyond = items[STATEMENT_WORDS_MAX];
+  if (beyond !== undefined) {
+    const [word] = isGroup(beyond) ? beyond : [beyond];
+    const message = `syntax error: the statement has more than ${STATEMENT_WORDS_MAX} words`;
+    if (word) observer.fault(start, word, { message });
+    return placeStatement(start, items.slice(0, STATEMENT_WORDS_MAX), observer);
+  }
   for (const [index, item] of items.entries()) {
     placement = isGroup(item)
       ? placeGroup(placement, item, observer)

@@ -224,6 +224,13 @@ class TextParser {
     this.#closeBrackets(token);
     const last = this.#lastWord();
     if (last === undefined) this.#unexpected(token, 'a block without a name');
+    if (this.#blocks.length >= DEPTH_MAX) {
+      // What is inside counts as if it stood outside: the braces must be followed, the tree must not.
+      this.#unexpected(token, `blocks nested deeper than ${DEPTH_MAX}`);
+      this.#pending = [];
+      this.#blocks.push({ cursor: this.#block.cursor, openedAt: undefined });
+      return;
+    }
     const { cursor, target } = placeStatement(this.#block.cursor, this.#pending, this.#observer);
     if (last) {
       checkEnd(cursor, last, true, this.#observer);
@@ -233,7 +240,6 @@ class TextParser {
       if (cursor.schema === undefined) target.grouping = 'braces';
     }
     this.#pending = [];
-    if (this.#blocks.length >= DEPTH_MAX) this.#unexpected(token, `blocks nested deeper than ${DEPTH_MAX}`);
     this.#blocks.push({ cursor, openedAt: token });
   }
 

@@ -35,6 +35,10 @@ export function applyChange(
       return editor.renameOrCopy(verb, words);
     case 'insert':
       return editor.insert(words);
+    case 'replace':
+      return editor.replacePattern(words);
+    case 'wildcard':
+      return editor.deleteMatching(words);
     default:
       return 'unknown command.';
   }
@@ -122,6 +126,34 @@ class TreeEditor {
     return undefined;
   }
 
+  /** `replace pattern A with B`: in every name and value from this level down. */
+  replacePattern(words: readonly string[]): string | undefined {
+    const [keyword, pattern, joint, replacement] = words;
+    if (keyword !== 'pattern' || joint !== 'with' || pattern === undefined || replacement === undefined) {
+      return 'syntax error: replace takes `pattern`, an expression, `with`, and a text';
+    }
+    const expression = expressionOf(pattern, 'g');
+    const start = this.#root.find(...this.#level);
+    if (expression === undefined) return `error: '${pattern}' is not a regular expression`;
+    if (start) replaceBelow(start, expression, replacement);
+    return undefined;
+  }
+
+  /** `wildcard delete PATH EXPRESSION`: every statement at that path whose name fits. */
+  deleteMatching(words: readonly string[]): string | undefined {
+    const [verb, ...rest] = words;
+    const expression = expressionOf(rest.at(-1) ?? '(', '');
+    if (verb !== 'delete' || rest.length < 2 || expression === undefined) {
+      return 'syntax error: wildcard delete takes a statement and an expression for the names below it';
+    }
+    const path = rest.slice(0, -1);
+    const names = this.#root.find(...this.#level, ...path)?.children.map((child) => child.word) ?? [];
+    const fitting = names.filter((name) => expression.test(name));
+    if (fitting.length === 0) return 'warning: statement not found';
+    const faults = fitting.flatMap((name) => this.delete([...path, name]) ?? []);
+    return faults[0];
+  }
+
   #find(words: readonly string[]): Found | string {
     const path = [...this.#level, ...words];
     const ancestors: ConfigNode[] = [this.#root];
@@ -158,5 +190,22 @@ function pruneEmptied({ ancestors, path }: Found): void {
     if (node === undefined || parent === undefined || !node.isLeaf) return;
     if (placeAt(path.slice(0, depth - 1)).among === 'entries') return;
     parent.remove(node);
+  }
+}
+
+function expressionOf(pattern: string, flags: string): RegExp | undefined {
+  try {
+    return new RegExp(pattern, flags);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A statement that would get the name of one that is there already keeps its own. */
+function replaceBelow(node: ConfigNode, expression: RegExp, replacement: string): void {
+  for (const child of node.children) {
+    replaceBelow(child, expression, replacement);
+    const word = child.word.replaceAll(expression, replacement);
+    if (word !== child.word && node.child(word) === undefined) node.replace(child, child.clone(word));
   }
 }

@@ -300,6 +300,23 @@ test('protected statements cannot be deleted; inserted ones stand where they wer
   assert.equal(editor.run('rename security ike policy r to q').ok, false);
 });
 
+test('replace pattern and wildcard delete reach every name and value from the level down', () => {
+  const { session } = lab();
+  const editor = session('admin');
+  editor.load('merge', SITE);
+  assert.equal(editor.run('replace pattern hq with head-office').ok, true);
+  assert.match(editor.show(['security']).text, /vpn head-office \{\n[^}]*gateway head-office;/);
+  assert.equal(editor.run('replace pattern "(" with x').ok, false);
+  editor.load(
+    'set',
+    'set security ike proposal old-1 dh-group group2\nset security ike proposal old-2 dh-group group2\n',
+  );
+  editor.run('edit security ike');
+  assert.equal(editor.run('wildcard delete proposal ^old-').ok, true);
+  assert.equal(editor.show(['proposal']).text.includes('old-'), false);
+  assert.match(editor.show(['proposal']).text, /^p \{/);
+});
+
 test('whatever write fails, the old or the new configuration is active and whole, and the session says which', () => {
   for (let failAt = 0; failAt < 4; failAt++) {
     const { session, storage, database } = lab();
