@@ -175,6 +175,22 @@ test('random octets are as many as asked for, owned by the caller, and not the s
   assert.equal(systemRandom.bytes(0).length, 0);
 });
 
+test('random octets are handed out once, whatever the lengths asked for', () => {
+  const seen = new Set<string>();
+  for (let round = 0; round < 300; round++) {
+    for (const length of [16, 500, 24, 600, 512, 40]) {
+      const drawn = systemRandom.bytes(length);
+      assert.equal(drawn.length, length);
+      // A window of 8 octets comes twice by chance once in 2^33 runs of this test.
+      for (let at = 0; at + 8 <= length; at += 8) {
+        const window = toHex(drawn.subarray(at, at + 8));
+        assert.ok(!seen.has(window), `${window} came twice`);
+        seen.add(window);
+      }
+    }
+  }
+});
+
 test('a result is a plain array of its own, not a view into a pool that others see', () => {
   for (const result of [
     nodeCrypto.hash('md5', utf8('abc')),
