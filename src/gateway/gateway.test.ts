@@ -127,6 +127,6 @@ function path(side: Side, port: number): UdpPath {
   const other = side.office === 'main' ? 'branch' : 'main';
   return {
     local: { address: side.address, port },
-    remote: { address: officeAddresses(other, false).gateway, port },
+    remote: { address: officeAddresses(other, { isBranchBehindNat: false }).gateway, port },
   };
 }

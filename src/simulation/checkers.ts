@@ -156,33 +156,27 @@ export function watchIkeCrypto(provider: CryptoProvider, complain: Complain): Cr
   };
 }
 
-/** No host holds more SAs with its one peer than retries and rekeys explain. */
+/** No host holds more SAs than retries and rekeys with its peers explain. */
 export class StateBoundChecker {
   readonly #complain: Complain;
-  readonly #ikeSasMax: number;
-  readonly #ipsecSasMax: number;
-  #ikeSasSeen = 0;
-  #ipsecSasSeen = 0;
+  readonly #accused = new Set<string>();
+  #ikeSasMax = 0;
+  #ipsecSasMax = 0;
 
-  constructor(complain: Complain, ikeSasMax: number, ipsecSasMax: number) {
+  constructor(complain: Complain) {
     this.#complain = complain;
-    this.#ikeSasMax = ikeSasMax;
-    this.#ipsecSasMax = ipsecSasMax;
   }
 
   /** The most of each that any host had. */
   get seen(): { readonly ikeSas: number; readonly ipsecSas: number } {
-    return { ikeSas: this.#ikeSasSeen, ipsecSas: this.#ipsecSasSeen };
+    return { ikeSas: this.#ikeSasMax, ipsecSas: this.#ipsecSasMax };
   }
 
-  look(host: string, ikeSas: number, ipsecSas: number): void {
-    if (ikeSas > this.#ikeSasSeen) {
-      this.#ikeSasSeen = ikeSas;
-      if (ikeSas > this.#ikeSasMax) this.#complain(`${host} holds ${ikeSas} IKE SAs with one peer`);
-    }
-    if (ipsecSas > this.#ipsecSasSeen) {
-      this.#ipsecSasSeen = ipsecSas;
-      if (ipsecSas > this.#ipsecSasMax) this.#complain(`${host} holds ${ipsecSas} IPsec SA pairs of one VPN`);
-    }
+  look(host: string, ikeSas: number, pairs: number, limits: { readonly ikeSas: number; readonly pairs: number }): void {
+    this.#ikeSasMax = Math.max(this.#ikeSasMax, ikeSas);
+    this.#ipsecSasMax = Math.max(this.#ipsecSasMax, pairs);
+    if (this.#accused.has(host) || (ikeSas <= limits.ikeSas && pairs <= limits.pairs)) return;
+    this.#accused.add(host);
+    this.#complain(`${host} holds ${ikeSas} IKE SAs and ${pairs} IPsec SA pairs`);
   }
 }

@@ -65,8 +65,8 @@ test('a partition cuts one direction for its time', () => {
 
 test('RFC 3715 §2.1: what has no ports does not pass a NAT', () => {
   const { scheduler, fabric, received } = makeNetwork();
-  const options = { inside: A, outside: address('192.0.2.7'), filtering: 'endpoint-independent' } as const;
-  fabric.addNat(new Nat({ ...options, mappingTimeout: milliseconds(60_000), preservesPorts: true }, new Chance(1)));
+  const options = { outside: address('192.0.2.7'), filtering: 'endpoint-independent' } as const;
+  fabric.addNat(new Nat({ ...options, mappingTimeout: milliseconds(60_000), preservesPorts: true }, new Chance(1)), A);
   fabric.send({ kind: 'ip', source: A, destination: B, octets: new Uint8Array(20) });
   fabric.send(datagram(1));
   scheduler.runUntil(instant(1000));

@@ -55,7 +55,9 @@ export interface FabricCounters {
 export class Fabric {
   readonly #scheduler: Scheduler;
   readonly #ports = new Map<IpAddress, FabricPort>();
-  readonly #nats = new Map<IpAddress, Nat>();
+  /** By the addresses on both sides of each. */
+  readonly #natsByInside = new Map<IpAddress, Nat>();
+  readonly #natsByOutside = new Map<IpAddress, Nat>();
   readonly #observers: ((packet: WirePacket) => void)[] = [];
   readonly #taps: ((packet: WirePacket) => void)[] = [];
   readonly #lost = new Map<string, number>();
@@ -74,10 +76,10 @@ export class Fabric {
     this.#ports.set(address, port);
   }
 
-  /** Puts a NAT between its inside address and everybody else. */
-  addNat(nat: Nat): void {
-    this.#nats.set(nat.inside, nat);
-    this.#nats.set(nat.outside, nat);
+  /** Puts a NAT between a host and everybody else. */
+  addNat(nat: Nat, inside: IpAddress): void {
+    this.#natsByInside.set(inside, nat);
+    this.#natsByOutside.set(nat.outside, nat);
   }
 
   setRules(rules: readonly FabricRule[]): void {
@@ -157,7 +159,7 @@ export class Fabric {
   }
 
   #translateOutbound(packet: WirePacket): WirePacket | undefined {
-    const nat = this.#nats.get(packet.kind === 'udp' ? packet.source.address : packet.source);
+    const nat = this.#natsByInside.get(packet.kind === 'udp' ? packet.source.address : packet.source);
     if (nat === undefined) return packet;
     // A NAT finds its mappings by port, and ESP and AH have none (RFC 3715 §2.1).
     if (packet.kind === 'ip') return undefined;
@@ -165,7 +167,7 @@ export class Fabric {
   }
 
   #translateInbound(packet: WirePacket): WirePacket | undefined {
-    const nat = this.#nats.get(packet.kind === 'udp' ? packet.destination.address : packet.destination);
+    const nat = this.#natsByOutside.get(packet.kind === 'udp' ? packet.destination.address : packet.destination);
     if (nat === undefined) return packet;
     if (packet.kind === 'ip') return undefined;
     const destination = nat.translateInbound(this.#scheduler.now, packet.source, packet.destination);

@@ -37,6 +37,17 @@ test('RFC 4787 §4.3 REQ-6: a mapping lives on with packets from inside, and onl
   assert.equal(nat.translateInbound(instant(110_000), PEER, outside), undefined);
 });
 
+test('two hosts behind one translator have ports of their own, even if both ask for the same', () => {
+  const other: UdpEndpoint = { address: address('192.168.7.3'), port: 500 };
+  const nat = makeNat('endpoint-independent', true);
+  const first = nat.translateOutbound(NOW, HOST, PEER);
+  const second = nat.translateOutbound(NOW, other, PEER);
+  assert.equal(first.port, 500);
+  assert.notEqual(second.port, 500);
+  assert.deepEqual(nat.translateInbound(NOW, PEER, second), other);
+  assert.deepEqual(nat.translateInbound(NOW, PEER, first), HOST);
+});
+
 test('after a rebinding the old outside port is dead and the host appears under another', () => {
   const nat = makeNat('endpoint-independent');
   const before = nat.translateOutbound(NOW, HOST, PEER);
@@ -45,13 +56,12 @@ test('after a rebinding the old outside port is dead and the host appears under 
   assert.notEqual(nat.translateOutbound(NOW, HOST, PEER).port, before.port);
 });
 
-function makeNat(filtering: NatFiltering): Nat {
+function makeNat(filtering: NatFiltering, preservesPorts = false): Nat {
   const options = {
-    inside: HOST.address,
     outside: address('203.0.113.1'),
     filtering,
     mappingTimeout: milliseconds(60_000),
-    preservesPorts: false,
+    preservesPorts,
   };
   return new Nat(options, new Chance(1));
 }

@@ -2,14 +2,13 @@
 // behaviours (§5), mappings that time out (REQ-5) and are refreshed from the inside (REQ-6). It can forget on demand, as real ones do.
 
 import { after, type Instant, type Milliseconds } from '../lib/time.ts';
-import type { IpAddress, UdpEndpoint } from '../model/address.ts';
+import { formatEndpoint, type IpAddress, type UdpEndpoint } from '../model/address.ts';
 import type { Chance } from './chance.ts';
 
 /** RFC 4787 §5: who may answer through a mapping. */
 export type NatFiltering = 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent';
 
 export interface NatOptions {
-  readonly inside: IpAddress;
   readonly outside: IpAddress;
   readonly filtering: NatFiltering;
   /** How long a mapping lives without traffic from the inside. */
@@ -19,7 +18,7 @@ export interface NatOptions {
 }
 
 interface Mapping {
-  readonly insidePort: number;
+  readonly inside: UdpEndpoint;
   readonly outsidePort: number;
   expiresAt: Instant;
   /** Everyone that the inside has sent to through this mapping, as `address` and `address:port`. */
@@ -29,17 +28,15 @@ interface Mapping {
 const DYNAMIC_PORT_MIN = 1024;
 const DYNAMIC_PORT_MAX = 65_535;
 
-/** One translator with one host behind it. */
+/** One translator, and whoever is behind it. */
 export class Nat {
-  readonly inside: IpAddress;
   readonly outside: IpAddress;
   readonly #options: NatOptions;
   readonly #chance: Chance;
-  readonly #byInsidePort = new Map<number, Mapping>();
+  readonly #byInside = new Map<string, Mapping>();
   readonly #byOutsidePort = new Map<number, Mapping>();
 
   constructor(options: NatOptions, chance: Chance) {
-    this.inside = options.inside;
     this.outside = options.outside;
     this.#options = options;
     this.#chance = chance;
@@ -47,9 +44,9 @@ export class Nat {
 
   /** The source that the outside sees; makes a mapping where there is none. */
   translateOutbound(now: Instant, source: UdpEndpoint, destination: UdpEndpoint): UdpEndpoint {
-    const mapping = this.#live(now, this.#byInsidePort.get(source.port)) ?? this.#map(now, source.port);
+    const mapping = this.#live(now, this.#byInside.get(formatEndpoint(source))) ?? this.#map(now, source);
     mapping.expiresAt = after(now, this.#options.mappingTimeout);
-    mapping.contacted.add(destination.address).add(`${destination.address}:${destination.port}`);
+    mapping.contacted.add(destination.address).add(formatEndpoint(destination));
     return { address: this.outside, port: mapping.outsidePort };
   }
 
@@ -57,12 +54,12 @@ export class Nat {
   translateInbound(now: Instant, source: UdpEndpoint, destination: UdpEndpoint): UdpEndpoint | undefined {
     const mapping = this.#live(now, this.#byOutsidePort.get(destination.port));
     if (mapping === undefined || !this.#admits(mapping, source)) return undefined;
-    return { address: this.inside, port: mapping.insidePort };
+    return mapping.inside;
   }
 
   /** Forgets every mapping, as after a reboot: the inside appears under other ports from now on. */
   rebind(): void {
-    this.#byInsidePort.clear();
+    this.#byInside.clear();
     this.#byOutsidePort.clear();
   }
 
@@ -73,27 +70,23 @@ export class Nat {
       case 'address-dependent':
         return mapping.contacted.has(source.address);
       case 'address-and-port-dependent':
-        return mapping.contacted.has(`${source.address}:${source.port}`);
+        return mapping.contacted.has(formatEndpoint(source));
     }
   }
 
   #live(now: Instant, mapping: Mapping | undefined): Mapping | undefined {
     if (mapping === undefined || mapping.expiresAt > now) return mapping;
-    this.#byInsidePort.delete(mapping.insidePort);
+    this.#byInside.delete(formatEndpoint(mapping.inside));
     this.#byOutsidePort.delete(mapping.outsidePort);
     return undefined;
   }
 
-  #map(now: Instant, insidePort: number): Mapping {
-    const outsidePort =
-      this.#options.preservesPorts && !this.#byOutsidePort.has(insidePort) ? insidePort : this.#freePort();
-    const mapping: Mapping = {
-      insidePort,
-      outsidePort,
-      expiresAt: after(now, this.#options.mappingTimeout),
-      contacted: new Set(),
-    };
-    this.#byInsidePort.set(insidePort, mapping);
+  #map(now: Instant, inside: UdpEndpoint): Mapping {
+    const isPreserved = this.#options.preservesPorts && !this.#byOutsidePort.has(inside.port);
+    const outsidePort = isPreserved ? inside.port : this.#freePort();
+    const expiresAt = after(now, this.#options.mappingTimeout);
+    const mapping: Mapping = { inside, outsidePort, expiresAt, contacted: new Set() };
+    this.#byInside.set(formatEndpoint(inside), mapping);
     this.#byOutsidePort.set(outsidePort, mapping);
     return mapping;
   }

@@ -8,7 +8,8 @@ import type { Chance } from './chance.ts';
 import type { LinkQuality } from './faults.ts';
 import type { NatFiltering } from './nat.ts';
 import type { ClockError } from './simulated-host.ts';
-import type { Office, OfficeParameters } from './two-offices.ts';
+import { MAIN } from './sites.ts';
+import { branchName, type OfficeParameters } from './two-offices.ts';
 
 /** A disturbance during the first part of a run. Times are milliseconds of virtual time. */
 export type Disturbance =
@@ -16,19 +17,21 @@ export type Disturbance =
       readonly kind: 'partition';
       readonly at: number;
       readonly lasts: Milliseconds;
-      readonly direction: 'both' | Office;
+      readonly branch: string;
+      readonly direction: 'both' | 'to-main' | 'to-branch';
     }
-  | { readonly kind: 'crash'; readonly at: number; readonly lasts: Milliseconds; readonly office: Office }
-  | { readonly kind: 'restart'; readonly at: number; readonly lasts: Milliseconds; readonly office: Office }
-  | { readonly kind: 'nat-rebinding'; readonly at: number }
-  | { readonly kind: 'clear-ike'; readonly at: number; readonly office: Office }
-  | { readonly kind: 'clear-ipsec'; readonly at: number; readonly office: Office }
-  | { readonly kind: 'unrelated-commit'; readonly at: number; readonly office: Office }
-  | { readonly kind: 'changing-commit'; readonly at: number; readonly office: Office; readonly ipsecLifetime: Seconds };
+  | { readonly kind: 'crash'; readonly at: number; readonly lasts: Milliseconds; readonly site: string }
+  | { readonly kind: 'restart'; readonly at: number; readonly lasts: Milliseconds; readonly site: string }
+  | { readonly kind: 'nat-rebinding'; readonly at: number; readonly branch: string }
+  | { readonly kind: 'clear-ike'; readonly at: number; readonly site: string }
+  | { readonly kind: 'clear-ipsec'; readonly at: number; readonly site: string }
+  | { readonly kind: 'unrelated-commit'; readonly at: number; readonly site: string }
+  | { readonly kind: 'changing-commit'; readonly at: number; readonly site: string; readonly ipsecLifetime: Seconds };
 
 /** All that is drawn from a seed; plain data. */
 export interface SimulationParameters {
-  readonly offices: OfficeParameters;
+  /** One tunnel for each, to the main office. */
+  readonly branches: readonly OfficeParameters[];
   readonly faultsSeconds: Seconds;
   readonly quality: LinkQuality;
   /**
@@ -36,7 +39,8 @@ export interface SimulationParameters {
    * detection is believed, so the tunnel may then need a new phase 1 to recover.
    */
   readonly damagesClear: boolean;
-  readonly clocks: Readonly<Record<Office, ClockError>>;
+  /** Of the main office, then of each branch. */
+  readonly clocks: readonly ClockError[];
   readonly nat?: {
     readonly filtering: NatFiltering;
     readonly mappingTimeout: Milliseconds;
@@ -64,6 +68,7 @@ interface IpsecTransform {
   readonly integrity: IntegrityAlgorithm;
 }
 
+const BRANCHES_MAX = 4;
 const DAY = 86_400_000;
 /** On average, one disturbance in so many seconds. */
 const DISTURBANCE_INTERVAL_MEAN = 120;
@@ -71,22 +76,31 @@ const DISTURBANCE_INTERVAL_MEAN = 120;
 const GROUPS = ['group19', 'group19', 'group19', 'group19', 'group19', 'group20', 'group2', 'group14'] as const;
 
 export function drawParameters(chance: Chance, options: ParameterOptions): SimulationParameters {
-  const isBranchBehindNat = chance.happens(0.35);
+  const branches = drawBranches(chance.fork('branches'));
   const faultsMilliseconds = options.faultsSeconds * 1000;
-  const offices = drawOffices(chance.fork('offices'), isBranchBehindNat);
-  const quality = drawQuality(chance.fork('quality'), options.lossMax);
   return {
-    offices,
+    branches,
     faultsSeconds: options.faultsSeconds,
-    quality,
+    quality: drawQuality(chance.fork('quality'), options.lossMax),
     // Not with AH, which an altered NAT-D has refused for good.
-    damagesClear: offices.protocol === 'esp' && chance.happens(0.3),
-    clocks: { main: drawClock(chance), branch: drawClock(chance) },
-    ...(isBranchBehindNat ? { nat: drawNat(chance.fork('nat')) } : {}),
+    damagesClear: branches.every(({ protocol }) => protocol === 'esp') && chance.happens(0.3),
+    clocks: Array.from({ length: branches.length + 1 }, () => drawClock(chance)),
+    ...(branches.some(({ isBranchBehindNat }) => isBranchBehindNat) ? { nat: drawNat(chance.fork('nat')) } : {}),
     ...(chance.happens(0.4) ? { attackInterval: milliseconds(chance.integer(500, 5000)) } : {}),
     trafficInterval: milliseconds(chance.integer(500, 3000)),
-    disturbances: drawDisturbances(chance.fork('disturbances'), faultsMilliseconds, isBranchBehindNat),
+    disturbances: drawDisturbances(chance.fork('disturbances'), faultsMilliseconds, branches),
   };
+}
+
+function drawBranches(chance: Chance): readonly OfficeParameters[] {
+  const count = chance.happens(0.75) ? 1 : chance.integer(2, BRANCHES_MAX);
+  const sharesNat = chance.happens(0.5);
+  return Array.from({ length: count }, () => {
+    const parameters = drawOffices(chance, chance.happens(0.35));
+    // Main Mode picks the pre-shared key by the address, so only branches that give their names first may have the same one.
+    const canShare = count > 1 && parameters.isBranchBehindNat && parameters.isBranchDynamic === true;
+    return canShare && sharesNat ? { ...parameters, sharesNat } : parameters;
+  });
 }
 
 function drawOffices(chance: Chance, isBranchBehindNat: boolean): OfficeParameters {
@@ -173,18 +187,20 @@ function drawNat(chance: Chance): NonNullable<SimulationParameters['nat']> {
   };
 }
 
-function drawDisturbances(chance: Chance, end: number, hasNat: boolean): Disturbance[] {
+function drawDisturbances(chance: Chance, end: number, branches: readonly OfficeParameters[]): Disturbance[] {
   const disturbances: Disturbance[] = [];
   if (chance.happens(0.2)) return disturbances;
-  for (let at = chance.integer(5000, 60_000); at < end; ) {
-    disturbances.push(drawDisturbance(chance, at, hasNat));
-    at += Math.floor(chance.between(0.2, 1.8) * DISTURBANCE_INTERVAL_MEAN * 1000);
+  const mean = (DISTURBANCE_INTERVAL_MEAN * 1000) / branches.length;
+  for (let at = chance.integer(5000, 60_000); at < end; at += Math.floor(chance.between(0.2, 1.8) * mean)) {
+    disturbances.push(drawDisturbance(chance, at, branches));
   }
   return disturbances;
 }
 
-function drawDisturbance(chance: Chance, at: number, hasNat: boolean): Disturbance {
-  const office = chance.pick<Office>(['main', 'branch']);
+function drawDisturbance(chance: Chance, at: number, branches: readonly OfficeParameters[]): Disturbance {
+  const number = chance.integer(1, branches.length);
+  const branch = branchName(number);
+  const site = chance.happens(0.5) ? MAIN : branch;
   const kinds: [Disturbance['kind'], ...Disturbance['kind'][]] = [
     'partition',
     'partition',
@@ -195,20 +211,20 @@ function drawDisturbance(chance: Chance, at: number, hasNat: boolean): Disturban
     'unrelated-commit',
     'changing-commit',
   ];
-  if (hasNat) kinds.push('nat-rebinding', 'nat-rebinding');
+  if (branches[number - 1]?.isBranchBehindNat) kinds.push('nat-rebinding', 'nat-rebinding');
   const kind = chance.pick(kinds);
   const lasts = milliseconds(chance.integer(1, 120) * 500);
   switch (kind) {
     case 'partition':
-      return { kind, at, lasts, direction: chance.pick(['both', 'main', 'branch']) };
+      return { kind, at, lasts, branch, direction: chance.pick(['both', 'to-main', 'to-branch']) };
     case 'crash':
     case 'restart':
-      return { kind, at, lasts, office };
+      return { kind, at, lasts, site };
     case 'nat-rebinding':
-      return { kind, at };
+      return { kind, at, branch };
     case 'changing-commit':
-      return { kind, at, office, ipsecLifetime: seconds(chance.integer(180, 600)) };
+      return { kind, at, site, ipsecLifetime: seconds(chance.integer(180, 600)) };
     default:
-      return { kind, at, office };
+      return { kind, at, site };
   }
 }

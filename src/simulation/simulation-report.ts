@@ -1,7 +1,6 @@
 import type { FabricCounters } from './fabric.ts';
 import type { SimulationParameters } from './parameters.ts';
-import type { OfficeTraffic } from './traffic.ts';
-import type { Office } from './two-offices.ts';
+import type { SiteTraffic } from './traffic.ts';
 
 /** What a run was like and what it found; plain data. Times are seconds of virtual time since the start. */
 export interface SimulationReport {
@@ -17,9 +16,9 @@ export interface SimulationReport {
   readonly network: FabricCounters;
   /** Packets that an attacker on the path has put on the wire. */
   readonly attacks: number;
-  readonly traffic: Readonly<Record<Office, OfficeTraffic>>;
+  readonly traffic: Readonly<Record<string, SiteTraffic>>;
   /** Traffic after the recovery: nothing of it may be lost, rekeys or not. */
-  readonly calmTraffic: Readonly<Record<Office, OfficeTraffic>>;
+  readonly calmTraffic: Readonly<Record<string, SiteTraffic>>;
   readonly negotiations: {
     readonly ikeSas: number;
     readonly ipsecSas: number;
@@ -44,10 +43,9 @@ export function renderReport(report: SimulationReport): string {
     `  negotiations  ${negotiations.ikeSas} IKE SAs, ${negotiations.ipsecSas} IPsec SA pairs, ${negotiations.rekeys} rekeys, ` +
       `${negotiations.failed} failed`,
     `  state         at most ${stateMax.ikeSas} IKE SAs, ${stateMax.ipsecSas} IPsec SA pairs a host`,
-    `  traffic       main to branch ${formatTraffic(traffic.main)}, branch to main ${formatTraffic(traffic.branch)}`,
-    `  tunnel        ${formatTunnel(report)}`,
-    `  after that    main to branch ${formatTraffic(report.calmTraffic.main)}, ` +
-      `branch to main ${formatTraffic(report.calmTraffic.branch)}`,
+    `  traffic       ${formatTraffic(traffic)}`,
+    `  tunnels       ${formatTunnel(report)}`,
+    `  after that    ${formatTraffic(report.calmTraffic)}`,
   ];
   if (report.violations.length === 0) return [...lines, '  all checks passed'].join('\n');
   for (const violation of report.violations) lines.push(`  VIOLATION     ${violation}`);
@@ -59,8 +57,10 @@ function replayCommand(report: SimulationReport): string {
   return `sallyport simulate --seed ${report.seed} --seconds ${report.faultsUntilSeconds}`;
 }
 
-function formatTraffic(traffic: OfficeTraffic): string {
-  return `${traffic.received} of ${traffic.sent}`;
+function formatTraffic(traffic: Readonly<Record<string, SiteTraffic>>): string {
+  return Object.entries(traffic)
+    .map(([site, { sent, received }]) => `${received} of ${sent} from ${site}`)
+    .join(', ');
 }
 
 function formatTunnel(report: SimulationReport): string {

@@ -1,33 +1,23 @@
-// Two offices, one tunnel, one seed. First the network does its worst while machines crash and operators type, and only safety is
-// asked for; then the faults stop, and the tunnel must recover within its deadline and from then on lose nothing (style: TigerBeetle's
-// safety, then liveness).
+// A main office, its branches, one seed. First the network does its worst while machines crash and operators type, and only safety is
+// asked for; then the faults stop, and every tunnel must recover within its deadline and from then on lose nothing.
 
 import { PATIENT, patienceOf } from '../ike/retransmission.ts';
 import { after, elapsed, type Instant, instant, milliseconds, type Seconds, seconds } from '../lib/time.ts';
-import type { DataPlaneCommand } from '../model/data-plane.ts';
-import type { GatewayConfig } from '../model/gateway-config.ts';
 import type { IkeEvent } from '../model/ike-event.ts';
 import { Attacker } from './attacker.ts';
 import { Chance } from './chance.ts';
 import { cleartextChecker, SaChecker, StateBoundChecker, watchIkeCrypto, watchPacketCrypto } from './checkers.ts';
 import { isClearMessage } from './clear-message.ts';
+import { Disturber } from './disturber.ts';
 import { Fabric } from './fabric.ts';
-import { CALM, type LinkQuality, type Partition, partitionRule, qualityRule } from './faults.ts';
+import { CALM, type LinkQuality, partitionRule, qualityRule } from './faults.ts';
 import { Nat } from './nat.ts';
-import { type Disturbance, drawParameters, type SimulationParameters } from './parameters.ts';
+import { drawParameters, type SimulationParameters } from './parameters.ts';
 import { Scheduler } from './scheduler.ts';
 import { type HostObserver, SimulatedHost, type SimulationCrypto } from './simulated-host.ts';
 import type { SimulationReport } from './simulation-report.ts';
-import { Traffic } from './traffic.ts';
-import {
-  type Office,
-  officeAddresses,
-  officeConfig,
-  TUNNEL_INTERFACE,
-  withIpsecLifetime,
-  withoutUnrelatedVpn,
-  withUnrelatedVpn,
-} from './two-offices.ts';
+import { makeFlows, makeSites, type Site } from './sites.ts';
+import { type RoutedPacket, type SiteTraffic, Traffic } from './traffic.ts';
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -37,8 +27,8 @@ export interface SimulationOptions {
   readonly lossMax?: number;
   /** Virtual seconds after the recovery deadline during which nothing may be lost. */
   readonly calmSeconds?: Seconds;
-  /** Sees every event of both gateways, for a log. */
-  onEvent?(atSeconds: number, office: Office, event: IkeEvent): void;
+  /** Sees every event of every gateway, for a log. */
+  onEvent?(atSeconds: number, site: string, event: IkeEvent): void;
 }
 
 const SIMULATION_SECONDS_DEFAULT = seconds(180);
@@ -51,9 +41,8 @@ const TAIL = milliseconds(2000);
 /** How often the number of SAs is looked at. */
 const LOOK_INTERVAL = milliseconds(4000);
 const VIOLATIONS_MAX = 20;
-const IKE_SAS_MAX = 12;
-const IPSEC_SA_PAIRS_PER_SELECTOR_MAX = 8;
-const OFFICES: readonly Office[] = ['main', 'branch'];
+const IKE_SAS_PER_PEER_MAX = 12;
+const PAIRS_PER_SELECTOR_MAX = 8;
 
 /** Runs one seed to its end. Never throws for what the gateways do: that is a violation in the report. */
 export function runSimulation(options: SimulationOptions, crypto: SimulationCrypto): SimulationReport {
@@ -68,20 +57,20 @@ class Simulation {
   readonly #violations: string[] = [];
   readonly #chance: Chance;
   readonly #trafficChance: Chance;
-  readonly #hosts: Readonly<Record<Office, SimulatedHost>>;
-  readonly #configs: Record<Office, GatewayConfig>;
+  readonly #sites: readonly Site[];
+  readonly #hosts = new Map<string, SimulatedHost>();
+  readonly #nats = new Map<string, Nat>();
   readonly #traffic: Traffic;
   readonly #saChecker: SaChecker;
   readonly #stateChecker: StateBoundChecker;
-  readonly #partitions: Partition[] = [];
-  readonly #nat: Nat | undefined;
+  readonly #disturber: Disturber;
   readonly #attacker: Attacker | undefined;
   readonly #faultsUntil: Instant;
   readonly #deadline: Seconds;
   readonly #end: Instant;
   readonly #negotiations = { ikeSas: 0, ipsecSas: 0, rekeys: 0, failed: 0 };
   #quality: LinkQuality;
-  #tunnelUpAt: Instant | undefined;
+  #firstDeliveryAt: Instant | undefined;
 
   constructor(options: SimulationOptions, crypto: SimulationCrypto) {
     this.#options = options;
@@ -90,39 +79,37 @@ class Simulation {
     const lossMax = options.lossMax ?? LOSS_MAX_DEFAULT;
     this.#parameters = drawParameters(this.#chance.fork('parameters'), { faultsSeconds, lossMax });
     this.#trafficChance = this.#chance.fork('traffic');
-    const { offices, quality, nat, attackInterval, damagesClear } = this.#parameters;
+    const { branches, quality, attackInterval, damagesClear } = this.#parameters;
     const complain = (violation: string): void => this.#complain(violation);
     this.#quality = quality;
-    this.#configs = { main: officeConfig('main', offices), branch: officeConfig('branch', offices) };
-    this.#traffic = new Traffic(offices.selectorCount, complain);
+    this.#sites = makeSites(branches);
+    this.#traffic = new Traffic(makeFlows(branches), complain);
     this.#saChecker = new SaChecker(complain);
-    this.#stateChecker = new StateBoundChecker(
+    this.#stateChecker = new StateBoundChecker(complain);
+    this.#makeHosts(crypto);
+    this.#makeNats();
+    this.#faultsUntil = instant(faultsSeconds * 1000);
+    this.#disturber = new Disturber({
+      scheduler: this.#scheduler,
+      sites: this.#sites,
+      hosts: this.#hosts,
+      nats: this.#nats,
+      faultsUntil: this.#faultsUntil,
       complain,
-      IKE_SAS_MAX,
-      IPSEC_SA_PAIRS_PER_SELECTOR_MAX * offices.selectorCount,
-    );
-    const watched: SimulationCrypto = {
-      crypto: watchIkeCrypto(crypto.crypto, complain),
-      packetCrypto: watchPacketCrypto(crypto.packetCrypto, complain),
-      compute: (job) => crypto.compute(job),
-    };
-    this.#hosts = { main: this.#makeHost('main', watched), branch: this.#makeHost('branch', watched) };
-    const { gateway: inside, seen: outside } = officeAddresses('branch', offices.isBranchBehindNat);
-    this.#nat = nat && new Nat({ ...nat, inside, outside }, this.#chance.fork('nat'));
-    if (this.#nat) this.#fabric.addNat(this.#nat);
-    if (offices.protocol === 'esp') this.#fabric.observe(cleartextChecker(complain));
+    });
+    if (branches.every(({ protocol }) => protocol === 'esp')) this.#fabric.observe(cleartextChecker(complain));
+    const link = this.#chance.fork('link');
     this.#fabric.setRules([
-      partitionRule(this.#partitions),
+      partitionRule(this.#disturber.partitions),
       qualityRule(
         () => this.#quality,
-        this.#chance.fork('link'),
+        link,
         (packet) => !damagesClear && isClearMessage(packet),
       ),
     ]);
+    const attackerChance = this.#chance.fork('attacker');
     this.#attacker =
-      attackInterval &&
-      new Attacker(this.#scheduler, this.#fabric, this.#chance.fork('attacker'), attackInterval, damagesClear);
-    this.#faultsUntil = instant(faultsSeconds * 1000);
+      attackInterval && new Attacker(this.#scheduler, this.#fabric, attackerChance, attackInterval, damagesClear);
     this.#deadline = recoveryDeadline(this.#parameters);
     const calmSeconds = options.calmSeconds ?? CALM_SECONDS_DEFAULT;
     this.#end = after(this.#faultsUntil, milliseconds((this.#deadline + calmSeconds) * 1000));
@@ -141,15 +128,12 @@ class Simulation {
   }
 
   #schedule(): void {
-    for (const office of OFFICES) {
-      const host = this.#hosts[office];
-      this.#at(this.#chance.integer(0, 3000), () => host.start(this.#configs[office]));
-      this.#scheduleTraffic(office);
+    for (const { name } of this.#sites) {
+      this.#scheduler.at(instant(this.#chance.integer(0, 3000)), () => this.#disturber.start(name));
+      this.#scheduleTraffic(name);
     }
     this.#scheduleLook();
-    for (const disturbance of this.#parameters.disturbances) {
-      this.#at(disturbance.at, () => this.#disturb(disturbance));
-    }
+    this.#disturber.schedule(this.#parameters.disturbances);
     this.#scheduler.at(this.#faultsUntil, () => {
       this.#quality = CALM;
       this.#attacker?.onlyReplay();
@@ -160,25 +144,28 @@ class Simulation {
 
   #scheduleLook(): void {
     this.#scheduler.in(LOOK_INTERVAL, () => {
-      for (const office of OFFICES) {
-        this.#stateChecker.look(office, this.#ikeSas(office), this.#ipsecSas(office).length);
+      for (const site of this.#sites) {
+        const limits = {
+          ikeSas: IKE_SAS_PER_PEER_MAX * site.peerCount,
+          pairs: PAIRS_PER_SELECTOR_MAX * site.pairCount,
+        };
+        this.#stateChecker.look(site.name, this.#ikeSas(site.name).length, this.#pairs(site.name).length, limits);
       }
       this.#scheduleLook();
     });
   }
 
-  #scheduleTraffic(office: Office): void {
+  #scheduleTraffic(name: string): void {
     const chance = this.#trafficChance;
     const next = (): void => {
       const kind = chance.happens(0.5) ? 'udp' : 'echo-request';
-      const host = this.#hosts[office];
-      if (host.isRunning) {
-        const packet = this.#traffic.nextPacket(this.#scheduler.now, office, kind, this.#fill());
-        host.sendInner(TUNNEL_INTERFACE, packet);
+      const fill = this.#fill();
+      if (this.#hosts.get(name)?.isRunning) {
+        this.#sendInner(name, this.#traffic.nextPacket(this.#scheduler.now, name, kind, fill));
       }
       this.#scheduler.in(milliseconds(Math.floor(this.#parameters.trafficInterval * chance.between(0.5, 1.5))), next);
     };
-    this.#at(chance.integer(1000, 5000), next);
+    this.#scheduler.at(instant(chance.integer(1000, 5000)), next);
   }
 
   /** Small packets mostly, since the simulator makes and compares every octet of them. */
@@ -186,126 +173,83 @@ class Simulation {
     return this.#trafficChance.integer(0, this.#trafficChance.happens(0.1) ? 1200 : 64);
   }
 
-  #disturb(disturbance: Disturbance): void {
-    switch (disturbance.kind) {
-      case 'partition':
-        this.#cut(disturbance.lasts, disturbance.direction);
-        break;
-      case 'crash':
-      case 'restart':
-        this.#restart(this.#hosts[disturbance.office], disturbance);
-        break;
-      case 'nat-rebinding':
-        this.#nat?.rebind();
-        break;
-      case 'clear-ike':
-        this.#hosts[disturbance.office].command((gateway, now, out) => gateway.clearIke(now, {}, out));
-        break;
-      case 'clear-ipsec':
-        this.#hosts[disturbance.office].command((gateway, now, out) => gateway.clearIpsec(now, {}, out));
-        break;
-      case 'unrelated-commit':
-        this.#commitUnrelated(disturbance.office);
-        break;
-      case 'changing-commit':
-        this.#commit(
-          disturbance.office,
-          withIpsecLifetime(this.#configs[disturbance.office], disturbance.ipsecLifetime),
-        );
-        break;
-    }
-  }
-
-  #cut(lasts: number, direction: 'both' | Office): void {
-    const { isBranchBehindNat } = this.#parameters.offices;
-    const main = officeAddresses('main', isBranchBehindNat).seen;
-    const branch = officeAddresses('branch', isBranchBehindNat).seen;
-    const from = this.#scheduler.now;
-    const until = this.#calmAtLast(after(from, milliseconds(lasts)));
-    if (direction !== 'branch') this.#partitions.push({ from, until, source: main, destination: branch });
-    if (direction !== 'main') this.#partitions.push({ from, until, source: branch, destination: main });
-  }
-
-  #restart(host: SimulatedHost, disturbance: Extract<Disturbance, { kind: 'crash' | 'restart' }>): void {
-    if (!host.isRunning) return;
-    if (disturbance.kind === 'crash') host.crash();
-    else host.stop();
-    const at = this.#calmAtLast(after(this.#scheduler.now, disturbance.lasts));
-    this.#scheduler.at(at, () => host.start(this.#configs[disturbance.office]));
-  }
-
-  #commit(office: Office, config: GatewayConfig): void {
-    this.#configs[office] = config;
-    this.#hosts[office].commit(config);
-  }
-
-  /** An unchanged VPN keeps its SAs, whatever else a commit brings. */
-  #commitUnrelated(office: Office): void {
-    const config = this.#configs[office];
-    const before = this.#ipsecSas(office).map((pair) => pair.inboundSpi);
-    this.#commit(office, config.vpns.length > 1 ? withoutUnrelatedVpn(config) : withUnrelatedVpn(config));
-    const now = new Set(this.#ipsecSas(office).map((pair) => pair.inboundSpi));
-    const gone = before.filter((spi) => !now.has(spi));
-    if (gone.length > 0) this.#complain(`${office} ended ${gone.length} SAs of a VPN that a commit did not change`);
+  #sendInner(name: string, routed: RoutedPacket | undefined): void {
+    if (routed) this.#hosts.get(name)?.sendInner(routed.tunnelInterface, routed.packet);
   }
 
   #checkRecovery(): void {
     if (this.#traffic.recoveredAt !== undefined) return;
-    this.#complain(`no traffic both ways within ${this.#deadline} s after the faults stopped`);
+    const silent = this.#traffic.silentFlows().join(', ');
+    this.#complain(`within ${this.#deadline} s after the faults stopped, nothing came from ${silent}`);
   }
 
   #checkEnd(): void {
     const recoveredAt = this.#traffic.recoveredAt;
     if (recoveredAt === undefined) return;
     const until = after(this.#end, milliseconds(-TAIL));
-    for (const office of OFFICES) {
-      const { sent, received } = this.#traffic.of(office, recoveredAt, until);
-      if (received < sent) this.#complain(`${sent - received} packets of ${office} were lost after the recovery`);
-      this.#checkPairs(office);
+    for (const site of this.#sites) {
+      const { sent, received } = this.#traffic.of(site.name, recoveredAt, until);
+      if (received < sent) this.#complain(`${sent - received} packets of ${site.name} were lost after the recovery`);
+      this.#checkPairs(site);
     }
     const firstLost = this.#traffic.firstLost(recoveredAt, until);
     if (firstLost !== undefined) this.#complain(`the first of the lost packets was sent at ${firstLost / 1000} s`);
   }
 
-  /** Each selector has one pair that is in use, and the peer has the other half of it. */
-  #checkPairs(office: Office): void {
-    const peer = office === 'main' ? 'branch' : 'main';
-    const peerInbound = new Set(this.#ipsecSas(peer).map((pair) => pair.inboundSpi));
-    const current = this.#ipsecSas(office).filter((pair) => pair.isCurrent);
+  /** Each selector has one pair that is in use, and some other site has the other half of it. */
+  #checkPairs(site: Site): void {
+    const others = this.#sites.filter((other) => other !== site);
+    const inboundElsewhere = new Set(others.flatMap(({ name }) => this.#pairs(name)).map((pair) => pair.inboundSpi));
+    const current = this.#pairs(site.name).filter((pair) => pair.isCurrent);
     const policies = new Set(current.map((pair) => pair.policy));
-    const expected = this.#parameters.offices.selectorCount;
-    if (current.length !== expected || policies.size !== expected) {
-      this.#complain(
-        `${office} ends with ${current.length} pairs in use for ${policies.size} of ${expected} selectors`,
-      );
+    const { name, pairCount } = site;
+    if (current.length !== pairCount || policies.size !== pairCount) {
+      this.#complain(`${name} ends with ${current.length} pairs in use for ${policies.size} of ${pairCount} selectors`);
     }
-    for (const pair of current) {
-      if (!peerInbound.has(pair.outboundSpi)) this.#complain(`${office} sends under an SA that ${peer} does not have`);
+    const orphans = current.filter((pair) => !inboundElsewhere.has(pair.outboundSpi));
+    if (orphans.length > 0) this.#complain(`${name} sends under ${orphans.length} SAs that nobody else has`);
+  }
+
+  #makeHosts(crypto: SimulationCrypto): void {
+    const complain = (violation: string): void => this.#complain(violation);
+    const watched: SimulationCrypto = {
+      crypto: watchIkeCrypto(crypto.crypto, complain),
+      packetCrypto: watchPacketCrypto(crypto.packetCrypto, complain),
+      compute: (job) => crypto.compute(job),
+    };
+    for (const [index, { name, address }] of this.#sites.entries()) {
+      const clock = this.#parameters.clocks[index] ?? { offset: 0, rate: 1 };
+      const chance = this.#chance.fork(name);
+      const observer = this.#makeObserver(name);
+      const options = { name, address, clock, crypto: watched, chance, observer };
+      this.#hosts.set(name, new SimulatedHost(options, this.#scheduler, this.#fabric));
     }
   }
 
-  #makeHost(office: Office, crypto: SimulationCrypto): SimulatedHost {
-    const { offices, clocks } = this.#parameters;
-    const address = officeAddresses(office, offices.isBranchBehindNat).gateway;
-    const chance = this.#chance.fork(office);
-    const observer = this.#makeObserver(office);
-    const options = { name: office, address, clock: clocks[office], crypto, chance, observer };
-    return new SimulatedHost(options, this.#scheduler, this.#fabric);
+  #makeNats(): void {
+    const { nat: options } = this.#parameters;
+    const byOutside = new Map<string, Nat>();
+    for (const { name, address, seen, isBehindNat } of this.#sites) {
+      if (options === undefined || !isBehindNat) continue;
+      const nat = byOutside.get(seen) ?? new Nat({ ...options, outside: seen }, this.#chance.fork('nat'));
+      byOutside.set(seen, nat);
+      this.#nats.set(name, nat);
+      this.#fabric.addNat(nat, address);
+    }
   }
 
-  #makeObserver(office: Office): HostObserver {
+  #makeObserver(name: string): HostObserver {
     return {
       start: (host) => this.#saChecker.start(host),
-      command: (host: string, command: DataPlaneCommand) => this.#saChecker.command(host, command),
-      event: (_host, event) => {
-        this.#options.onEvent?.(this.#scheduler.now / 1000, office, event);
+      command: (host, command) => this.#saChecker.command(host, command),
+      event: (host, event) => {
+        this.#options.onEvent?.(this.#scheduler.now / 1000, host, event);
         this.#count(event);
       },
-      deliver: (_host, tunnelInterface, packet) => {
-        if (tunnelInterface !== TUNNEL_INTERFACE) this.#complain(`${office} delivered into ${tunnelInterface}`);
-        this.#tunnelUpAt ??= this.#scheduler.now;
-        const answer = this.#traffic.handleDelivered(this.#scheduler.now, office, packet);
-        if (answer) this.#scheduler.in(milliseconds(1), () => this.#hosts[office].sendInner(TUNNEL_INTERFACE, answer));
+      deliver: (host, tunnelInterface, packet) => {
+        this.#firstDeliveryAt ??= this.#scheduler.now;
+        const answer = this.#traffic.handleDelivered(this.#scheduler.now, host, tunnelInterface, packet);
+        if (answer) this.#scheduler.in(milliseconds(1), () => this.#sendInner(name, answer));
       },
     };
   }
@@ -317,23 +261,14 @@ class Simulation {
     if ('isRekey' in event && event.isRekey) this.#negotiations.rekeys++;
   }
 
-  #ikeSas(office: Office): number {
-    const host = this.#hosts[office];
-    return host.gateway?.ikeSas(host.localNow).length ?? 0;
+  #ikeSas(name: string) {
+    const host = this.#hosts.get(name);
+    return host?.gateway?.ikeSas(host.localNow) ?? [];
   }
 
-  #ipsecSas(office: Office) {
-    const host = this.#hosts[office];
-    return host.gateway?.ipsecSas(host.localNow) ?? [];
-  }
-
-  #at(at: number, action: () => void): void {
-    this.#scheduler.at(instant(at), action);
-  }
-
-  /** No fault outlasts the time for faults. */
-  #calmAtLast(at: Instant): Instant {
-    return at < this.#faultsUntil ? at : this.#faultsUntil;
+  #pairs(name: string) {
+    const host = this.#hosts.get(name);
+    return host?.gateway?.ipsecSas(host.localNow) ?? [];
   }
 
   #complain(violation: string): void {
@@ -342,38 +277,35 @@ class Simulation {
   }
 
   #report(): SimulationReport {
-    const start = instant(0);
     const recoveredAt = this.#traffic.recoveredAt;
-    const until = after(this.#end, milliseconds(-TAIL));
+    const recovery = recoveredAt === undefined ? undefined : elapsed(this.#faultsUntil, recoveredAt) / 1000;
     return {
       seed: this.#options.seed,
       parameters: this.#parameters,
       virtualSeconds: this.#scheduler.now / 1000,
       faultsUntilSeconds: this.#faultsUntil / 1000,
-      ...(this.#tunnelUpAt === undefined ? {} : { tunnelUpAtSeconds: this.#tunnelUpAt / 1000 }),
-      ...(recoveredAt === undefined ? {} : { recoveredAfterSeconds: elapsed(this.#faultsUntil, recoveredAt) / 1000 }),
+      ...(this.#firstDeliveryAt === undefined ? {} : { tunnelUpAtSeconds: this.#firstDeliveryAt / 1000 }),
+      ...(recovery === undefined ? {} : { recoveredAfterSeconds: recovery }),
       recoveryDeadlineSeconds: this.#deadline,
       network: this.#fabric.counters(),
       attacks: this.#attacker?.strikeCount ?? 0,
-      traffic: {
-        main: this.#traffic.of('main', start, this.#end),
-        branch: this.#traffic.of('branch', start, this.#end),
-      },
-      calmTraffic: {
-        main: this.#traffic.of('main', recoveredAt ?? this.#end, until),
-        branch: this.#traffic.of('branch', recoveredAt ?? this.#end, until),
-      },
+      traffic: this.#trafficBetween(instant(0), this.#end),
+      calmTraffic: this.#trafficBetween(recoveredAt ?? this.#end, after(this.#end, milliseconds(-TAIL))),
       negotiations: this.#negotiations,
       stateMax: { ...this.#stateChecker.seen, inboundSas: this.#saChecker.liveMax },
       violations: this.#violations,
     };
   }
+
+  #trafficBetween(from: Instant, until: Instant): Readonly<Record<string, SiteTraffic>> {
+    return Object.fromEntries(this.#sites.map(({ name }) => [name, this.#traffic.of(name, from, until)]));
+  }
 }
 
-/** Detecting that the peer is gone, one attempt that fails because it began too early, and one that does not. */
-function recoveryDeadline(parameters: SimulationParameters): Seconds {
-  const { offices, damagesClear } = parameters;
-  const { interval, threshold } = offices.deadPeerDetection;
-  const detection = damagesClear ? Math.max(offices.ikeLifetime, offices.ipsecLifetime) : interval * threshold;
-  return seconds(detection + patienceOf(PATIENT) / 1000 + NEGOTIATION_SECONDS);
+/** Detecting that the peer is gone, one attempt that fails because it began too early, and one that does not; for the slowest branch. */
+function recoveryDeadline({ branches, damagesClear }: SimulationParameters): Seconds {
+  const detections = branches.map(({ deadPeerDetection: { interval, threshold }, ikeLifetime, ipsecLifetime }) =>
+    damagesClear ? Math.max(ikeLifetime, ipsecLifetime) : interval * threshold,
+  );
+  return seconds(Math.max(...detections) + patienceOf(PATIENT) / 1000 + NEGOTIATION_SECONDS);
 }

@@ -19,8 +19,16 @@ import { selectorFromPrefix } from '../model/traffic-selector.ts';
 
 export type Office = 'main' | 'branch';
 
+/** Where a branch is to be found. */
+export interface BranchPlace {
+  /** Whether the branch sits behind a NAT and is known to the main office by its name. */
+  readonly isBranchBehindNat: boolean;
+  /** Whether other branches sit behind the same NAT. */
+  readonly sharesNat?: boolean;
+}
+
 /** What the two ends agree on, and how eager each is. Plain data, so that a report can show it. */
-export interface OfficeParameters {
+export interface OfficeParameters extends BranchPlace {
   readonly mode: 'main' | 'aggressive';
   readonly encryption: EncryptionAlgorithm;
   readonly hash: HashAlgorithm;
@@ -39,8 +47,6 @@ export interface OfficeParameters {
   readonly isBranchDynamic?: boolean;
   readonly establishMain: VpnConfig['establishTunnels'];
   readonly establishBranch: VpnConfig['establishTunnels'];
-  /** Whether the branch sits behind a NAT and is known to the main office by its name. */
-  readonly isBranchBehindNat: boolean;
   /** Traffic selectors, each with an SA pair of its own; 1 means the proxy identity alone. */
   readonly selectorCount: number;
 }
@@ -51,41 +57,56 @@ export interface OfficeAddresses {
   readonly gateway: IpAddress;
   /** By which the peer knows it. */
   readonly seen: IpAddress;
-  readonly lan: Prefix;
 }
 
-export const TUNNEL_INTERFACE = 'st0.0';
 const NAT_KEEPALIVE_INTERVAL = seconds(20);
 const TUNNEL_MTU = 1400;
 const REPLAY_WINDOW = 64;
 const FROM_NO_FILE: Origin = { path: 'simulation', line: 0 };
 
-/** Addresses from the ranges for documentation (RFC 5737 §3), and private ones (RFC 1918 §3). */
-export function officeAddresses(office: Office, isBranchBehindNat: boolean): OfficeAddresses {
-  if (office === 'main') {
-    return { gateway: address('198.51.100.1'), seen: address('198.51.100.1'), lan: prefix('10.1.0.0/16') };
-  }
-  const seen = address('203.0.113.1');
-  return { gateway: isBranchBehindNat ? address('192.168.7.2') : seen, seen, lan: prefix('10.2.0.0/16') };
+/** Addresses from the ranges for documentation (RFC 5737 §3), and private ones (RFC 1918 §3). `number` counts the branches from 1. */
+export function officeAddresses(office: Office, parameters: BranchPlace, number = 1): OfficeAddresses {
+  if (office === 'main') return { gateway: address('198.51.100.1'), seen: address('198.51.100.1') };
+  const seen = parameters.sharesNat ? address('203.0.113.200') : address(`203.0.113.${number}`);
+  return { gateway: parameters.isBranchBehindNat ? address(`192.168.7.${number + 1}`) : seen, seen };
 }
 
-/** The LAN of a selector: the whole one, or one /24 of it for each of several selectors. */
-function selectorLan(office: Office, index: number, selectorCount: number): Prefix {
-  const third = office === 'main' ? 1 : 2;
-  return selectorCount === 1 ? prefix(`10.${third}.0.0/16`) : prefix(`10.${third}.${index}.0/24`);
+/** `branch`, `branch-2`, `branch-3`. */
+export function branchName(number: number): string {
+  return number === 1 ? 'branch' : `branch-${number}`;
 }
 
 /** A host in the LAN of a selector. */
-export function lanHost(office: Office, index: number): IpAddress {
-  return address(`10.${office === 'main' ? 1 : 2}.${index}.10`);
+export function lanHost(office: Office, selector: number, number = 1): IpAddress {
+  return address(`10.${lanNumber(office, number)}.${selector}.10`);
 }
 
-export function officeConfig(office: Office, parameters: OfficeParameters): GatewayConfig {
+/** The tunnel interface of an office towards a branch. */
+export function tunnelInterface(office: Office, number = 1): string {
+  return office === 'main' ? `st0.${number - 1}` : 'st0.0';
+}
+
+/** One end of the tunnel between the main office and a branch. */
+export function officeConfig(office: Office, parameters: OfficeParameters, number = 1): GatewayConfig {
+  const name = tunnelInterface(office, number);
   return {
-    hostName: office,
-    gateways: [ikeGateway(office, parameters)],
-    vpns: [vpn(office, parameters)],
-    tunnelInterfaces: [{ name: TUNNEL_INTERFACE, origin: FROM_NO_FILE, addresses: [], mtu: TUNNEL_MTU }],
+    hostName: office === 'main' ? 'main' : branchName(number),
+    gateways: [ikeGateway(office, parameters, number)],
+    vpns: [vpn(office, parameters, number)],
+    tunnelInterfaces: [{ name, origin: FROM_NO_FILE, addresses: [], mtu: TUNNEL_MTU }],
+    routes: [],
+    respondBadSpi: 5,
+  };
+}
+
+/** The main office with all its branches. */
+export function mainConfig(branches: readonly OfficeParameters[]): GatewayConfig {
+  const ends = branches.map((parameters, index) => officeConfig('main', parameters, index + 1));
+  return {
+    hostName: 'main',
+    gateways: ends.flatMap((end) => end.gateways),
+    vpns: ends.flatMap((end) => end.vpns),
+    tunnelInterfaces: ends.flatMap((end) => end.tunnelInterfaces),
     routes: [],
     respondBadSpi: 5,
   };
@@ -104,7 +125,7 @@ export function withUnrelatedVpn(config: GatewayConfig): GatewayConfig {
     ],
     vpns: [
       ...config.vpns,
-      { ...tunnel, name: 'elsewhere', gateway: 'elsewhere', bindInterface: 'st0.1', establishTunnels: 'on-traffic' },
+      { ...tunnel, name: 'elsewhere', gateway: 'elsewhere', bindInterface: 'st0.99', establishTunnels: 'on-traffic' },
     ],
   };
 }
@@ -123,14 +144,15 @@ export function withIpsecLifetime(config: GatewayConfig, lifetime: Seconds): Gat
   return { ...config, vpns };
 }
 
-function ikeGateway(office: Office, parameters: OfficeParameters): IkeGatewayConfig {
-  const local = officeAddresses(office, parameters.isBranchBehindNat);
+function ikeGateway(office: Office, parameters: OfficeParameters, number: number): IkeGatewayConfig {
+  const local = officeAddresses(office, parameters, number);
   const remoteOffice = office === 'main' ? 'branch' : 'main';
-  const remote = officeAddresses(remoteOffice, parameters.isBranchBehindNat);
+  const remote = officeAddresses(remoteOffice, parameters, number);
   const isDynamic = office === 'main' && parameters.isBranchDynamic === true;
   const usesNames = parameters.isBranchBehindNat || parameters.mode === 'aggressive';
+  const identities = { localIdentity: identity(office, number), remoteIdentity: identity(remoteOffice, number) };
   return {
-    name: remoteOffice,
+    name: remoteName(office, number),
     origin: FROM_NO_FILE,
     version: 'v1-only',
     policy: {
@@ -148,14 +170,14 @@ function ikeGateway(office: Office, parameters: OfficeParameters): IkeGatewayCon
           lifetime: parameters.ikeLifetime,
         },
       ],
-      preSharedKey: new Secret(utf8('known to both offices')),
+      preSharedKey: new Secret(utf8(`known to main and ${branchName(number)}`)),
     },
     remoteAddresses: isDynamic ? [] : [remote.seen],
     remoteHostNames: [],
     isDynamic,
     externalInterface: 'ge-0/0/0.0',
     localAddress: local.gateway,
-    ...(usesNames ? { localIdentity: officeName(office), remoteIdentity: officeName(remoteOffice) } : {}),
+    ...(usesNames ? identities : {}),
     acceptsAnyIdentity: false,
     natTraversal: true,
     natKeepalive: NAT_KEEPALIVE_INTERVAL,
@@ -164,14 +186,14 @@ function ikeGateway(office: Office, parameters: OfficeParameters): IkeGatewayCon
   };
 }
 
-function vpn(office: Office, parameters: OfficeParameters): VpnConfig {
-  const remoteOffice = office === 'main' ? 'branch' : 'main';
+function vpn(office: Office, parameters: OfficeParameters, number: number): VpnConfig {
+  const remote = office === 'main' ? 'branch' : 'main';
   const { selectorCount: count, ipsecLifetimeKilobytes: kilobytes } = parameters;
   return {
-    name: `to-${remoteOffice}`,
+    name: `to-${remoteName(office, number)}`,
     origin: FROM_NO_FILE,
-    gateway: remoteOffice,
-    bindInterface: TUNNEL_INTERFACE,
+    gateway: remoteName(office, number),
+    bindInterface: tunnelInterface(office, number),
     proposals: [
       {
         name: 'proposal',
@@ -189,8 +211,8 @@ function vpn(office: Office, parameters: OfficeParameters): VpnConfig {
     selectors: Array.from({ length: count }, (_, index) => ({
       ...(count === 1 ? {} : { name: `ts${index}` }),
       origin: FROM_NO_FILE,
-      local: selectorFromPrefix(selectorLan(office, index, count)),
-      remote: selectorFromPrefix(selectorLan(remoteOffice, index, count)),
+      local: selectorFromPrefix(selectorLan(office, index, count, number)),
+      remote: selectorFromPrefix(selectorLan(remote, index, count, number)),
     })),
     establishTunnels: office === 'main' ? parameters.establishMain : parameters.establishBranch,
     mode: 'tunnel',
@@ -202,8 +224,24 @@ function vpn(office: Office, parameters: OfficeParameters): VpnConfig {
   };
 }
 
-function officeName(office: Office): Identity {
-  return { kind: 'fqdn', name: `${office}.example.net` };
+/** How an office calls the other end of the tunnel with a branch. */
+function remoteName(office: Office, number: number): string {
+  return office === 'main' ? branchName(number) : 'main';
+}
+
+function identity(office: Office, number: number): Identity {
+  return { kind: 'fqdn', name: `${office === 'main' ? 'main' : branchName(number)}.example.net` };
+}
+
+/** The LAN of a selector: the whole one, or one /24 of it for each of several selectors. */
+function selectorLan(office: Office, index: number, selectorCount: number, number: number): Prefix {
+  const lan = lanNumber(office, number);
+  return selectorCount === 1 ? prefix(`10.${lan}.0.0/16`) : prefix(`10.${lan}.${index}.0/24`);
+}
+
+/** The second octet of an office's LAN. */
+function lanNumber(office: Office, number: number): number {
+  return office === 'main' ? 1 : number + 1;
 }
 
 function prefix(text: string): Prefix {

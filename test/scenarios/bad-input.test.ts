@@ -30,8 +30,8 @@ const NEGOTIATIONS: readonly {
     options: { mode: 'aggressive' },
   },
 ];
-const MAIN = officeAddresses('main', false).gateway;
-const BRANCH = officeAddresses('branch', false).gateway;
+const MAIN = officeAddresses('main', { isBranchBehindNat: false }).gateway;
+const BRANCH = officeAddresses('branch', { isBranchBehindNat: false }).gateway;
 
 interface RecordedPacket {
   readonly sport: number;

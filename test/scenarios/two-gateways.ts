@@ -89,7 +89,7 @@ export class Side implements GatewayOutbox {
     this.office = office;
     this.#clock = clock;
     this.dataPlane = new DataPlane({ crypto: nodePacketCrypto, random: new SeededRandom(seed + 1000) });
-    this.address = officeAddresses(office, false).gateway;
+    this.address = officeAddresses(office, { isBranchBehindNat: false }).gateway;
     this.#queue = queue;
     this.gateway = new Gateway({ crypto, random: new SeededRandom(seed) });
   }
