@@ -62,7 +62,8 @@ export function receiveFirst(
     return ok({ state: { step: 'expect-status' }, effect: 'asked for user and password', answer: reply.value });
   }
   if (payload.type !== MODE_CONFIG_TYPE.set || config.role !== 'client') return unexpected();
-  if (state.step === 'expect-status' || state.step === 'expect-request') return receiveStatus(payload, context);
+  if (state.step === 'expect-request') return unexpected();
+  if (state.step === 'expect-status') return receiveStatus(payload, context);
   // Some servers push the configuration without being asked.
   const address = givenAddress(payload);
   if (address === undefined || !isModeConfig(payload)) return unexpected();
