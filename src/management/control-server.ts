@@ -87,7 +87,8 @@ export class ControlServer {
   #answer(socket: Socket, line: string): void {
     const request = parseRequest(line);
     if (request === undefined) send(socket, { id: 0, kind: 'error', error: 'not a request' });
-    else void this.#carryOut(socket, request).then(
+    else
+      void this.#carryOut(socket, request).then(
         (answer) => send(socket, answer),
         (error) => send(socket, { id: request.id, kind: 'error', error: String(error) }),
       );
