@@ -15,6 +15,8 @@ import type { Scheduler } from './scheduler.ts';
 
 interface Overheard {
   readonly packet: WirePacket;
+  /** Whether its receiver has had it. One that it has not had is not a replay: IKEv1 has no way to tell it from a late one. */
+  readonly isIntact: boolean;
   readonly at: Instant;
 }
 
@@ -41,7 +43,7 @@ export class Attacker {
     this.#chance = chance;
     this.#interval = interval;
     this.#damagesClear = damagesClear;
-    fabric.tap((packet) => this.#remember(packet));
+    fabric.tap((packet, isIntact) => this.#remember(packet, isIntact));
     this.#scheduleNext();
   }
 
@@ -61,8 +63,8 @@ export class Attacker {
     });
   }
 
-  #remember(packet: WirePacket): void {
-    const overheard = { packet: { ...packet, octets: packet.octets.slice() }, at: this.#scheduler.now };
+  #remember(packet: WirePacket, isIntact: boolean): void {
+    const overheard = { packet: { ...packet, octets: packet.octets.slice() }, isIntact, at: this.#scheduler.now };
     if (this.#memory.length < MEMORY_MAX) this.#memory.push(overheard);
     else this.#memory[this.#chance.integer(0, MEMORY_MAX - 1)] = overheard;
   }
@@ -71,7 +73,8 @@ export class Attacker {
     if (this.#memory.length === 0) return;
     const overheard = this.#memory[this.#chance.integer(0, this.#memory.length - 1)];
     if (overheard === undefined) return;
-    if (this.#isOnlyReplaying && elapsed(overheard.at, this.#scheduler.now) < STALE) return;
+    const isStale = overheard.isIntact && elapsed(overheard.at, this.#scheduler.now) >= STALE;
+    if (this.#isOnlyReplaying && !isStale) return;
     this.#strikeCount++;
     const { packet } = overheard;
     const kind = this.#isOnlyReplaying

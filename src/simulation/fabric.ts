@@ -34,6 +34,8 @@ export interface DeliveredCopy {
   readonly octets?: Uint8Array;
 }
 
+export type FabricTap = (packet: WirePacket, isIntact: boolean) => void;
+
 /** The first rule whose verdict is not `pass` decides. */
 export type FabricRule = (now: Instant, packet: WirePacket) => Verdict;
 
@@ -59,7 +61,7 @@ export class Fabric {
   readonly #natsByInside = new Map<IpAddress, Nat>();
   readonly #natsByOutside = new Map<IpAddress, Nat>();
   readonly #observers: ((packet: WirePacket) => void)[] = [];
-  readonly #taps: ((packet: WirePacket) => void)[] = [];
+  readonly #taps: FabricTap[] = [];
   readonly #lost = new Map<string, number>();
   #rules: readonly FabricRule[] = [];
   #sent = 0;
@@ -91,9 +93,9 @@ export class Fabric {
     this.#observers.push(observer);
   }
 
-  /** Sees every packet as it crosses the public network. */
-  tap(observer: (packet: WirePacket) => void): void {
-    this.#taps.push(observer);
+  /** Sees every packet as it crosses the public network, and whether it will come through as it is. */
+  tap(tap: FabricTap): void {
+    this.#taps.push(tap);
   }
 
   /** Puts a packet on the public network from anywhere, with whatever addresses it says. */
@@ -120,8 +122,10 @@ export class Fabric {
   }
 
   #decide(packet: WirePacket): void {
-    for (const tap of this.#taps) tap(packet);
     const verdict = this.#judge(packet);
+    const isIntact =
+      verdict.kind === 'pass' || (verdict.kind === 'deliver' && verdict.copies.some(({ octets }) => !octets));
+    for (const tap of this.#taps) tap(packet, isIntact);
     if (verdict.kind === 'drop') {
       this.#lose(verdict.reason);
       return;
