@@ -42,6 +42,7 @@ export class EngineClient {
   readonly #one = NativeMemory.allocate(128);
   readonly #waiting = new Map<number, Waiter>();
   readonly #stopped: Promise<void>;
+  #unsent: EngineRequest[] = [];
   #lastId = 0;
   #hasStopped = false;
 
@@ -58,7 +59,9 @@ export class EngineClient {
       workerData: settings,
       name: 'packet-engine',
     });
-    this.#worker.on('message', (report: EngineReport) => this.#handleReport(report, handlers));
+    this.#worker.on('message', (reports: readonly EngineReport[]) => {
+      for (const report of reports) this.#handleReport(report, handlers);
+    });
     this.#worker.on('error', (error) => handlers.handleFailure(error));
     this.#stopped = new Promise((resolve) => {
       this.#worker.once('exit', () => {
@@ -122,8 +125,18 @@ export class EngineClient {
     });
   }
 
+  /** What one call into the core asks for crosses at once: a message between threads costs both of them more than most requests do. */
   #send(request: EngineRequest): void {
-    this.#worker.postMessage(request);
+    if (this.#unsent.length === 0) queueMicrotask(() => this.#flush());
+    this.#unsent.push(request);
+  }
+
+  #flush(): void {
+    const requests = this.#unsent;
+    this.#unsent = [];
+    // Once the thread has ended, the descriptor may be somebody else's.
+    if (this.#hasStopped) return;
+    this.#worker.postMessage(requests);
     libc.write(this.#wakeDescriptor, this.#one.address, 8);
   }
 

@@ -56,6 +56,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   readonly #tunnelSurroundings: TunnelSurroundings;
   readonly #wakeCount = NativeMemory.allocate(128);
   #isRunning = true;
+  #reports: EngineReport[] = [];
   #isTurnWanted = false;
   #lastPath: UdpPath | undefined;
   #lastPort: UdpPort | undefined;
@@ -98,6 +99,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   run(): void {
     this.#handleRequests(this.#now());
     while (this.#isRunning && !this.#isTurnWanted) {
+      this.#sendReports();
       const count = this.#poller.wait(this.#timeout());
       const now = this.#now();
       for (let index = 0; index < count; index++) this.#poller.source(index)?.handleReadable(now);
@@ -106,11 +108,13 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
     }
     this.#isTurnWanted = false;
     if (this.#isRunning) {
+      this.#sendReports();
       setImmediate(() => this.run());
       return;
     }
     this.#poller.close();
     this.#report({ kind: 'stopped' });
+    this.#sendReports();
   }
 
   /** The control thread has written to the eventfd: there are messages. */
@@ -172,9 +176,9 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
 
   #handleRequests(now: Instant): void {
     for (;;) {
-      const received: { message: EngineRequest } | undefined = receiveMessageOnPort(this.#port);
+      const received: { message: readonly EngineRequest[] } | undefined = receiveMessageOnPort(this.#port);
       if (!received) return;
-      this.#handleRequest(now, received.message);
+      for (const request of received.message) this.#handleRequest(now, request);
     }
   }
 
@@ -202,7 +206,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
       }
       case 'add-udp-socket': {
         const port = new UdpPort(this.#arena, this.#tally, this.#receiveBatch, request.socket, this.#without, {
-          handleIke: (path, datagram) => this.#report({ kind: 'datagram', path, datagram }, [datagram.buffer]),
+          handleIke: (path, datagram) => this.#report({ kind: 'datagram', path, datagram }),
           handleEsp: (at, path, payload) => this.#dataPlane.handleUdpPacket(at, path, payload, this),
           flush: () => this.#flush(),
           handleNotice: (text) => this.#notice(text),
@@ -246,8 +250,15 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
     this.#report({ kind: 'notice', text });
   }
 
-  #report(report: EngineReport, transfer: readonly ArrayBuffer[] = []): void {
-    this.#port.postMessage(report, [...transfer]);
+  #report(report: EngineReport): void {
+    this.#reports.push(report);
+  }
+
+  /** All that a turn has to say crosses at once, as the control thread's requests do. */
+  #sendReports(): void {
+    if (this.#reports.length === 0) return;
+    this.#port.postMessage(this.#reports);
+    this.#reports = [];
   }
 
   #timeout(): number {
