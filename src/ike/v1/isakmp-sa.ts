@@ -5,7 +5,7 @@ import { toHex } from '../../lib/bytes.ts';
 import { invariant } from '../../lib/invariant.ts';
 import { randomBelow } from '../../lib/random.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
-import { after, earliest, type Instant, NEVER, toMilliseconds } from '../../lib/time.ts';
+import { after, earliest, type Instant, instant, milliseconds, NEVER, toMilliseconds } from '../../lib/time.ts';
 import { type IpAddress, pathsEqual, type UdpPath } from '../../model/address.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
 import type { IkeGatewayConfig } from '../../model/gateway-config.ts';
@@ -44,6 +44,9 @@ export interface IsakmpSaSetup {
   readonly isRekey: boolean;
 }
 
+/** For so long after a packet of an IPsec SA its path is sure: they carry an order, while an IKE message may have been held back. */
+const TRAFFIC_IS_FRESH = milliseconds(2000);
+
 export class IsakmpSa {
   readonly role: IkeRole;
   readonly mode: 'main' | 'aggressive';
@@ -67,6 +70,7 @@ export class IsakmpSa {
   /** The path of the message being handled, until it is authenticated. */
   #candidatePath: UdpPath | undefined;
   #heardAt: Instant = NEVER;
+  #pathIsSureUntil = instant(Number.NEGATIVE_INFINITY);
   ipsecSasCreated = 0;
   ipsecSasDeleted = 0;
 
@@ -215,7 +219,7 @@ export class IsakmpSa {
     this.#liveness?.handleInboundTraffic(now);
     const to = this.#candidatePath;
     const from = this.#channel.path;
-    if (to === undefined || pathsEqual(from, to) || !this.nat.isRemoteBehindNat) return;
+    if (to === undefined || pathsEqual(from, to) || !this.nat.isRemoteBehindNat || now < this.#pathIsSureUntil) return;
     this.#channel.path = to;
     this.#owner.handlePathMoved(this, from, to, out);
   }
@@ -231,6 +235,7 @@ export class IsakmpSa {
   }
 
   noteTraffic(now: Instant, direction: 'inbound' | 'outbound'): void {
+    if (direction === 'inbound') this.#pathIsSureUntil = after(now, TRAFFIC_IS_FRESH);
     if (direction === 'inbound') this.#liveness?.handleInboundTraffic(now);
     else this.#liveness?.handleOutboundTraffic(now);
   }
