@@ -37,7 +37,7 @@ const VARIANTS: Readonly<Record<string, Variant & { readonly outer?: 6; readonly
 };
 
 for (const offload of ['none', 'tcp', 'tcp-and-udp'] as const)
-  for (const [name, variant] of Object.entries(VARIANTS))
+  for (const [name, variant] of Object.entries(VARIANTS).filter(([, one]) => offload === 'tcp-and-udp' || one === GCM))
     test(`the engine carries pings of every size and back: ${name}, TUN offload ${offload}`, {
       skip: namespaceTestSkip(),
     }, async () => {
@@ -63,14 +63,15 @@ for (const offload of ['none', 'tcp', 'tcp-and-udp'] as const)
           remote: outerA,
           tunnels: tunnel(innerB),
         });
-        for (const size of [0, 1, 2, 3, 56, 1000, 1350, 4000]) {
+        for (const size of [0, 3, 56, 1350, 4000]) {
           const ping = await namespaces.runAsync('a', 'ping', [
             '-c',
             '3',
             '-i',
             '0.05',
-            '-W',
-            '10',
+            // Not -W: once an answer has come, ping waits only two round trips for the rest.
+            '-w',
+            '30',
             '-s',
             `${size}`,
             innerB,
