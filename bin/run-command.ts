@@ -43,7 +43,8 @@ export async function runCommand(words: readonly string[]): Promise<number> {
       fields: {},
     });
 
-  return await runUntilSignal(loaded.config, interfaceMap, values.control, log);
+  const logsMessages = values['log-level'] === 'debug';
+  return await runUntilSignal(loaded.config, interfaceMap, values.control, log, logsMessages);
 }
 
 async function runUntilSignal(
@@ -51,6 +52,7 @@ async function runUntilSignal(
   interfaceMap: Readonly<Record<string, string>>,
   controlPath: string,
   log: (record: LogRecord) => void,
+  logsMessages: boolean,
 ): Promise<number> {
   let control: ControlServer | undefined;
   let fail: (error: unknown) => void = () => {};
@@ -68,6 +70,7 @@ async function runUntilSignal(
       if (event.kind === 'negotiation-failed') logAdvice(event, log);
     },
     log,
+    logsMessages,
     onFailure: (error) => fail(error),
   });
   try {

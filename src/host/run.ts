@@ -32,6 +32,8 @@ export interface HostOptions {
   /** Every event of the core, in order. */
   onEvent(event: IkeEvent): void;
   log(record: LogRecord): void;
+  /** Whether `log` wants to hear of each message, a dozen in every handshake. */
+  readonly logsMessages: boolean;
   /** The packet engine or a computing thread has died; the process should stop. */
   onFailure?(error: unknown): void;
 }
@@ -177,6 +179,7 @@ class Host implements RunningGateway, GatewayOutbox {
   }
 
   report(event: IkeEvent): void {
+    if ((event.kind === 'message' || event.kind === 'message-dropped') && !this.#options.logsMessages) return;
     const record = logRecordOf(event);
     if (record) this.#options.log(record);
     // After its line, so that what the observer has to add follows it.
