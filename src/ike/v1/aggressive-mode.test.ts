@@ -4,7 +4,7 @@ import { utf8 } from '../../lib/bytes.ts';
 import { Secret } from '../../lib/secret.ts';
 import { address } from '../../model/address.ts';
 import type { Identity } from '../../model/identity.ts';
-import { type SideOptions, TestPair } from './two-endpoints.fixture.ts';
+import { officeConfig, type SideOptions, TestPair } from './two-endpoints.fixture.ts';
 
 const AGGRESSIVE = [
   '--> HDR, SA, KE, Ni, IDii, VID',
@@ -54,6 +54,30 @@ for (const identity of IDENTITIES) {
     assert.equal(sa?.mode, 'aggressive');
   });
 }
+
+test('of several dynamic gateways the one that expects the identity lends its key', () => {
+  const key = (text: string) => new Secret(utf8(text));
+  const [base] = officeConfig('responder', MODE).gateways;
+  assert.ok(base);
+  const dynamic = (name: string) => ({
+    ...base,
+    name,
+    isDynamic: true,
+    remoteAddresses: [],
+    remoteIdentity: { kind: 'fqdn', name: `${name}.example` } as const,
+    policy: { ...base.policy, preSharedKey: key(`key of ${name}`) },
+  });
+  const lab = new TestPair({
+    both: MODE,
+    initiator: {
+      gateway: { localIdentity: { kind: 'fqdn', name: 'peer.example' } },
+      policy: { ...MODE.policy, preSharedKey: key('key of peer') },
+    },
+    responder: { config: { gateways: [dynamic('first'), dynamic('peer'), dynamic('last')] } },
+  });
+  lab.establish();
+  assert.equal(lab.responder.endpoint.ikeSas(lab.now)[0]?.gateway, 'peer');
+});
 
 test('RFC 3947 §4: Aggressive Mode behind a NAT moves to port 4500 with its last message', () => {
   const lab = new TestPair({

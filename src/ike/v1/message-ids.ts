@@ -2,7 +2,7 @@ import { invariant } from '../../lib/invariant.ts';
 import type { RandomSource } from '../../lib/random.ts';
 
 /** IDs of one ISAKMP SA that are remembered: a message captured longer ago than this many exchanges could be played again. */
-const REMEMBERED_MAX = 512;
+const REMEMBERED_MAX = 1024;
 
 /** Message IDs that this ISAKMP SA has seen, so that an old exchange cannot be played again (RFC 2409 §5.7 wants them unique). */
 export class MessageIds {

@@ -27,7 +27,7 @@ import type { QuickModeSubject, SaOwner } from './sa-owner.ts';
 import { Transactions } from './transactions.ts';
 
 /** Quick Modes at a time under one ISAKMP SA, finished ones that still answer duplicates included. */
-const QUICK_MODES_MAX = 256;
+const QUICK_MODES_MAX = 1024;
 
 export class ProtectedExchanges {
   readonly #sa: IsakmpSa;

@@ -215,7 +215,8 @@ export class QuickModeExchange {
   #finish(now: Instant): void {
     this.#isOver = true;
     this.#record.stopRetransmission();
-    this.#endsAt = after(now, AFTERLIFE);
+    // Only message 2 can come again for an answer; a responder that is done has nothing more to say.
+    this.#endsAt = this.role === 'initiator' ? after(now, AFTERLIFE) : now;
   }
 
   #timeoutRefusal(): Refusal {

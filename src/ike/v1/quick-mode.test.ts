@@ -224,3 +224,24 @@ test('a responder whose message 3 never comes gives its SPI and SAs back', () =>
   assert.equal(failures.length, 1);
   assert.equal(failures[0]?.reason, 'timed-out');
 });
+
+test('hundreds of traffic selectors come up under one ISAKMP SA', () => {
+  const selectors = (isInitiator: boolean) =>
+    Array.from({ length: 600 }, (_, index) => {
+      const [left, right] = [selector(`10.1.${index % 256}.${index >> 8}/32`), selector('10.2.0.0/16')];
+      return {
+        name: `ts${index}`,
+        origin: ORIGIN,
+        local: isInitiator ? left : right,
+        remote: isInitiator ? right : left,
+      };
+    });
+  const lab = new TestPair({
+    initiator: { vpn: { selectors: selectors(true) } },
+    responder: { vpn: { selectors: selectors(false) } },
+  });
+  lab.initiator.initiate();
+  while (lab.flights.length > 0) lab.runSome(100);
+  assert.equal(lab.responder.endpoint.ipsecSas(lab.now).length, 600);
+  assert.equal(lab.initiator.endpoint.ikeSas(lab.now).length, 1);
+});

@@ -193,6 +193,11 @@ export class TestPair {
     }
   }
 
+  /** Delivers so many messages, if there are. */
+  runSome(count: number): void {
+    for (const flight of this.flights.splice(0, count)) this.deliver(flight);
+  }
+
   /** Moves the clock, timer by timer; messages pile up in `flights` unless `delivers`. */
   advance(duration: string, delivers = false): void {
     const end = after(this.now, milliseconds(parseDuration(duration)));
