@@ -6,9 +6,13 @@ import { loadConfiguration } from '../src/config/load.ts';
 import { printBraces } from '../src/config/print-braces.ts';
 import { printSet } from '../src/config/print-set.ts';
 import { parseText } from '../src/config/text-parser.ts';
+import { nodeCrypto, systemRandom } from '../src/crypto/node-provider.ts';
+import { Gateway } from '../src/gateway/gateway.ts';
+import type { GatewayOutbox } from '../src/gateway/outbox.ts';
 import { SeededRandom } from '../src/lib/random.ts';
 import { ok } from '../src/lib/result.ts';
 import { instant } from '../src/lib/time.ts';
+import type { GatewayConfig } from '../src/model/gateway-config.ts';
 import { ConfigurationDatabase } from '../src/operations/configuration-database.ts';
 import { Session } from '../src/operations/session.ts';
 
@@ -19,6 +23,9 @@ interface Measurement {
   readonly printMilliseconds: number;
   readonly compareMilliseconds: number;
   readonly commitMilliseconds: number;
+  readonly reconcileMilliseconds: number;
+  /** Data-plane commands that the change of one VPN causes. */
+  readonly reconcileCommands: number;
   readonly heapMegabytes: number;
 }
 
@@ -39,7 +46,8 @@ function report(measurements: readonly Measurement[]): void {
     process.stdout.write(
       `${found.vpns} VPNs, ${found.lines} lines: load and compile ${found.loadMilliseconds} ms (${perLine} us a line), ` +
         `print ${found.printMilliseconds} ms, compare after one change ${found.compareMilliseconds} ms, ` +
-        `commit of one change ${found.commitMilliseconds} ms, heap ${found.heapMegabytes} MB\n`,
+        `commit of one change ${found.commitMilliseconds} ms, reconcile ${found.reconcileMilliseconds} ms ` +
+        `and ${found.reconcileCommands} data-plane commands, heap ${found.heapMegabytes} MB\n`,
     );
   }
   const [small, large] = measurements;
@@ -68,6 +76,7 @@ function measure(vpns: number): Measurement {
     printMilliseconds,
     compareMilliseconds,
     commitMilliseconds: commitOneChange(text),
+    ...reconcileOneChange(loaded.config, text),
     heapMegabytes,
   };
 }
@@ -97,6 +106,27 @@ function commitOneChange(text: string): number {
     if (!outcome.ok) throw new Error(outcome.text);
   });
   return milliseconds;
+}
+
+/** What a running gateway does when one VPN of many changes. */
+function reconcileOneChange(config: GatewayConfig, text: string) {
+  let commandCount = 0;
+  const out: GatewayOutbox = {
+    transmit: () => undefined,
+    compute: () => undefined,
+    report: () => undefined,
+    command: () => {
+      commandCount++;
+    },
+  };
+  const gateway = new Gateway({ crypto: nodeCrypto, random: systemRandom });
+  gateway.applyConfig(instant(0), config, out);
+  const changed = loadConfiguration(`${text}set security ipsec vpn vpn-7 df-bit copy\n`).config;
+  if (changed === undefined) throw new Error('the changed configuration has errors');
+  commandCount = 0;
+  const [reconcileMilliseconds] = timed(() => gateway.applyConfig(instant(1), changed, out));
+  if (commandCount === 0 || commandCount > 4) throw new Error(`one change made ${commandCount} data-plane commands`);
+  return { reconcileMilliseconds, reconcileCommands: commandCount };
 }
 
 /** Processor time, garbage collection included: other work on the machine does not count. */
