@@ -5,6 +5,8 @@ import type { SiteTraffic } from './traffic.ts';
 /** What a run was like and what it found; plain data. Times are seconds of virtual time since the start. */
 export interface SimulationReport {
   readonly seed: number;
+  /** The bound that `parameters` were drawn under: part of what makes a run repeatable. */
+  readonly lossMax: number;
   readonly parameters: SimulationParameters;
   readonly virtualSeconds: number;
   readonly faultsUntilSeconds: number;
@@ -54,7 +56,8 @@ export function renderReport(report: SimulationReport): string {
 
 /** The command that runs the same simulation again. */
 function replayCommand(report: SimulationReport): string {
-  return `sallyport simulate --seed ${report.seed} --seconds ${report.faultsUntilSeconds}`;
+  const { seed, faultsUntilSeconds, lossMax } = report;
+  return `sallyport simulate --seed ${seed} --seconds ${faultsUntilSeconds} --loss ${Math.round(lossMax * 100)}`;
 }
 
 function formatTraffic(traffic: Readonly<Record<string, SiteTraffic>>): string {

@@ -51,6 +51,7 @@ export function runSimulation(options: SimulationOptions, crypto: SimulationCryp
 
 class Simulation {
   readonly #options: SimulationOptions;
+  readonly #lossMax: number;
   readonly #parameters: SimulationParameters;
   readonly #scheduler = new Scheduler();
   readonly #fabric = new Fabric(this.#scheduler);
@@ -76,8 +77,8 @@ class Simulation {
     this.#options = options;
     this.#chance = new Chance(options.seed);
     const faultsSeconds = options.seconds ?? SIMULATION_SECONDS_DEFAULT;
-    const lossMax = options.lossMax ?? LOSS_MAX_DEFAULT;
-    this.#parameters = drawParameters(this.#chance.fork('parameters'), { faultsSeconds, lossMax });
+    this.#lossMax = options.lossMax ?? LOSS_MAX_DEFAULT;
+    this.#parameters = drawParameters(this.#chance.fork('parameters'), { faultsSeconds, lossMax: this.#lossMax });
     this.#trafficChance = this.#chance.fork('traffic');
     const { branches, quality, attackInterval, damagesClear } = this.#parameters;
     const complain = (violation: string): void => this.#complain(violation);
@@ -281,6 +282,7 @@ class Simulation {
     const recovery = recoveredAt === undefined ? undefined : elapsed(this.#faultsUntil, recoveredAt) / 1000;
     return {
       seed: this.#options.seed,
+      lossMax: this.#lossMax,
       parameters: this.#parameters,
       virtualSeconds: this.#scheduler.now / 1000,
       faultsUntilSeconds: this.#faultsUntil / 1000,
