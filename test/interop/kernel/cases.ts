@@ -19,7 +19,7 @@ const AH: Suite = { protocol: 'ah', integrity: 'hmac-sha-256-128' };
 const BUNDLE: Suite = { protocol: 'bundle', encryption: 'aes-128-cbc', integrity: 'hmac-sha1-96' };
 const FAMILIES: readonly Family[] = [4, 6];
 /** The last few numbers before the low half of a sequence number starts again. */
-const BEFORE_WRAP = 2 ** 32 - 24;
+const BEFORE_WRAP = 2 ** 32 - 5;
 
 let count = 0;
 
@@ -37,7 +37,10 @@ export const EXCHANGES: readonly KeyedCase[] = [
     { ...BUNDLE, outer, mode: 'transport' as const },
   ]),
   { ...COMBINED, kernelWords: 'tfcpad 300', remark: 'which the kernel pads to conceal lengths' },
-].map(numbered);
+]
+  .map(numbered)
+  // A form may be one of the algorithms' cases too.
+  .filter(({ title }, index, all) => all.findIndex((other) => other.title === title) === index);
 
 /** The same as IPv4 options or IPv6 extension headers: in what we send, and as socket options for what the kernel sends. */
 export interface HeaderCase {

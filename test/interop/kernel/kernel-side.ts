@@ -31,25 +31,34 @@ const NETWORK = [
 ];
 
 /**
- * Gives the kernel its addresses and all cases, in one go: a program that starts costs much under emulation. The result says what the
- * kernel refused, by case; throws if it is about none of them.
+ * Gives the kernel its addresses and all cases, in one go if it can: a program that starts costs much under emulation. The result says
+ * what the kernel refused, by case; throws if it is about none of them.
  */
 export function configureKernel(cases: readonly KeyedCase[]): ReadonlyMap<KeyedCase, string> {
   // A source route is refused otherwise, which is right in real life.
   for (const name of ['all', WIRE]) writeFileSync(`/proc/sys/net/ipv4/conf/${name}/accept_source_route`, '1');
-  const lines: { readonly text: string; readonly of?: KeyedCase }[] = NETWORK.map((text) => ({ text }));
-  for (const keyed of cases)
-    for (const text of [...stateLines(keyed), ...policyLines(keyed)]) lines.push({ text, of: keyed });
-  const input = lines.map(({ text }) => `${text}\n`).join('');
-  const { stderr } = spawnSync('ip', ['-force', '-batch', '-'], { input, encoding: 'utf8' });
+  const complaint = runIp(NETWORK);
+  if (complaint !== undefined) throw new Error(complaint);
   const refused = new Map<KeyedCase, string>();
-  for (const [, reason = '', number] of stderr.matchAll(/([\s\S]*?)Command failed -:(\d+)\n?/g)) {
-    const line = lines[Number(number) - 1];
-    const complaint = `${line?.text.replace(/0x[0-9a-f]{9,}/g, '0x…')}: ${reason.trim()}`;
-    if (!line?.of) throw new Error(complaint);
-    refused.set(line.of, complaint);
+  if (runIp(cases.flatMap(caseLines)) === undefined) return refused;
+  // `ip` ends at the first SA that the kernel refuses, and does not say which that is.
+  runIp(['xfrm state flush', 'xfrm policy flush']);
+  for (const keyed of cases) {
+    const reason = runIp(caseLines(keyed));
+    if (reason !== undefined) refused.set(keyed, reason);
   }
   return refused;
+}
+
+/** Why `ip` did not do all of it, in its own words, or `undefined`. */
+function runIp(lines: readonly string[]): string | undefined {
+  const { status, stderr, error } = spawnSync('ip', ['-batch', '-'], { input: lines.join('\n'), encoding: 'utf8' });
+  if (status === 0) return undefined;
+  return error?.message ?? (stderr.trim() || `ip ended with status ${status}`);
+}
+
+function caseLines(keyed: KeyedCase): readonly string[] {
+  return [...stateLines(keyed), ...policyLines(keyed)];
 }
 
 function stateLines(keyed: KeyedCase): readonly string[] {

@@ -105,6 +105,11 @@ export class KeyedCase {
     return this.mode === 'tunnel' ? KERNEL.inner[this.inner] : this.kernelOuter;
   }
 
+  /** What ESP pads to a multiple of (RFC 4303 §2.4). */
+  get alignment(): number {
+    return this.protocol === 'ah' ? 1 : Math.max(4, encryptionTraits(this.#encryption).blockLength);
+  }
+
   /** Route-based in tunnel mode, as from an `st0` unit; policy-based in transport mode. */
   get tunnelInterface(): string | undefined {
     return this.mode === 'tunnel' ? `st0.${this.number}` : undefined;
