@@ -15,8 +15,11 @@ const MINUTE = 60_000;
 const STAGES = [
   { name: 'lint', about: 'format and lint', command: [join('node_modules', '.bin', 'biome'), 'check', '.'] },
   { name: 'tidy', about: 'house rules', files: /^test\/tidy(?:\.test\.js$|\/)/ },
-  { name: 'unit', about: 'unit tests, beside the code', files: /^(src\/(?!simulation\/)|bin\/|lab\/).*\.test\.js$/ },
-  { name: 'vectors', about: 'known answers', files: /^test\/vectors\/.*\.test\.js$/ },
+  {
+    name: 'unit',
+    about: 'unit tests and known answers, beside the code',
+    files: /^(src\/(?!simulation\/)|bin\/|lab\/).*\.test\.js$/,
+  },
   { name: 'scenarios', about: 'exchanges, message by message', files: /^test\/scenarios\/.*\.test\.js$/ },
   { name: 'simulation', about: 'seeds on a faulty network', files: /^(src|test)\/simulation\/.*\.test\.js$/ },
   { name: 'fuzz', about: 'malformed input, short run', files: /^test\/fuzz\/.*\.test\.js$/ },

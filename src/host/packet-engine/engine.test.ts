@@ -69,7 +69,8 @@ for (const offload of ['none', 'tcp', 'tcp-and-udp'] as const)
             '3',
             '-i',
             '0.05',
-            // Not -W: once an answer has come, ping waits only two round trips for the rest.
+            // Not -W: once an answer has come, ping waits only two round trips for the rest. With -w it goes on asking until three have
+            // come, and says with its status whether they have.
             '-w',
             '30',
             '-s',
@@ -77,7 +78,6 @@ for (const offload of ['none', 'tcp', 'tcp-and-udp'] as const)
             innerB,
           ]);
           assert.equal(ping.status, 0, `${size} octets: ${ping.stdout}${ping.stderr}`);
-          assert.match(ping.stdout, /3 received/);
         }
         const { counters } = await b.counters();
         assert.equal(counters.dataPlane.discarded, 0);
