@@ -8,11 +8,12 @@ import type { IkeOutbox, SaCommand } from '../ike/outbox.ts';
 import type { Instant } from '../lib/time.ts';
 import type { IpAddress, UdpPath } from '../model/address.ts';
 import type { ComputeJob, ComputeResult } from '../model/compute-job.ts';
-import type { DataPlaneEvent } from '../model/data-plane.ts';
+import type { DataPlaneCommand, DataPlaneEvent } from '../model/data-plane.ts';
 import type { GatewayConfig } from '../model/gateway-config.ts';
 import type { IkeEvent, IkeSaStatus, IpsecSaStatus } from '../model/ike-event.ts';
 import type { Spi } from '../model/ipsec-sa.ts';
 import { addNonEspMarker, classifyUdp4500, natKeepalive, stripNonEspMarker } from '../wire/udp-encapsulation.ts';
+import { ClientPolicies } from './client-policies.ts';
 import { type GatewayCounters, GatewayCounting } from './counters.ts';
 import type { GatewayOutbox } from './outbox.ts';
 import { type PolicyTable, reconcilePolicies } from './reconcile.ts';
@@ -28,6 +29,7 @@ export class Gateway {
   readonly #ike: IkeEndpoint;
   readonly #counting = new GatewayCounting();
   readonly #tunnelEvents = new TunnelEvents();
+  readonly #clientPolicies = new ClientPolicies();
   #policies: PolicyTable = new Map();
   #config: GatewayConfig = { gateways: [], vpns: [], tunnelInterfaces: [], routes: [] };
 
@@ -48,6 +50,7 @@ export class Gateway {
     this.#tunnelEvents.applyConfig(now, config);
     // Policies come before the SAs that serve them, and go after them.
     for (const policy of changes.puts) out.command({ kind: 'put-policy', policy });
+    for (const policy of this.#clientPolicies.reconcile(changes.table)) out.command({ kind: 'put-policy', policy });
     this.#ike.applyConfig(now, config, this.#outbox(now, out));
     for (const id of changes.deletes) out.command({ kind: 'delete-policy', id });
   }
@@ -135,8 +138,18 @@ export class Gateway {
     }
   }
 
+  /** What the data plane is told of what IKE says; `undefined` if that is nothing. */
+  #dataPlaneCommand(command: SaCommand): DataPlaneCommand | undefined {
+    if (command.kind === 'put-client-policy') {
+      const policy = this.#clientPolicies.put(command, this.#policies);
+      return policy && { kind: 'put-policy', policy };
+    }
+    if (command.kind !== 'delete-client-policy') return command;
+    return this.#clientPolicies.delete(command.id) ? { kind: 'delete-policy', id: command.id } : undefined;
+  }
+
   #outbox(now: Instant, out: GatewayOutbox): IkeOutbox {
-    return new Funnel(now, out, this.#counting, this.#tunnelEvents);
+    return new Funnel(now, out, this.#counting, this.#tunnelEvents, (command) => this.#dataPlaneCommand(command));
   }
 }
 
@@ -146,12 +159,20 @@ class Funnel implements IkeOutbox {
   readonly #out: GatewayOutbox;
   readonly #counting: GatewayCounting;
   readonly #tunnelEvents: TunnelEvents;
+  readonly #translate: (command: SaCommand) => DataPlaneCommand | undefined;
 
-  constructor(now: Instant, out: GatewayOutbox, counting: GatewayCounting, tunnelEvents: TunnelEvents) {
+  constructor(
+    now: Instant,
+    out: GatewayOutbox,
+    counting: GatewayCounting,
+    tunnelEvents: TunnelEvents,
+    translate: (command: SaCommand) => DataPlaneCommand | undefined,
+  ) {
     this.#now = now;
     this.#out = out;
     this.#counting = counting;
     this.#tunnelEvents = tunnelEvents;
+    this.#translate = translate;
   }
 
   transmit(path: UdpPath, message: Uint8Array): void {
@@ -168,7 +189,8 @@ class Funnel implements IkeOutbox {
   }
 
   command(command: SaCommand): void {
-    this.#out.command(command);
+    const translated = this.#translate(command);
+    if (translated) this.#out.command(translated);
   }
 
   report(event: IkeEvent): void {

@@ -29,8 +29,9 @@ export class AddressLeases {
     return undefined;
   }
 
-  clear(): void {
-    this.#byUser.clear();
+  /** The gateway has changed, or is gone: its users have no addresses. */
+  forget(gatewayName: string): void {
+    for (const key of [...this.#byUser.keys()]) if (key.startsWith(`${gatewayName} `)) this.#byUser.delete(key);
   }
 }
 

@@ -8,6 +8,7 @@ import type { IkeRole, SaEndReason } from '../model/ike-event.ts';
 import type { IpsecProtocol, Spi } from '../model/ipsec-sa.ts';
 import type { SelectorPair } from '../model/traffic-selector.ts';
 import { AddressLeases } from './address-leases.ts';
+import { clientOf } from './dial-in-client.ts';
 import type { IkeEnvironment } from './environment.ts';
 import { GatewayIndex } from './gateway-index.ts';
 import type { IpsecPair } from './ipsec-pair.ts';
@@ -52,7 +53,7 @@ export class Coordinator implements SaOwner, TunnelOwner {
     this.#services = services;
     this.tunnels = new IpsecTunnels({
       environment: services.environment,
-      currentSa: (gateway) => this.peers.get(gateway)?.current,
+      currentSa: (gateway, client) => this.peers.get(gateway)?.currentOf(client),
       establishedSas: (gateway) => this.peers.get(gateway)?.established ?? [],
       negotiate: (now, tunnel, out) => this.negotiate(now, tunnel, out),
       touch: (item) => services.touch(item),
@@ -64,11 +65,13 @@ export class Coordinator implements SaOwner, TunnelOwner {
   negotiate(now: Instant, tunnel: Tunnel, out: IkeOutbox): void {
     const peer = this.peers.get(tunnel.vpn.gateway);
     if (peer === undefined || tunnel.activity !== 'idle') return;
-    const sa = peer.current;
+    const sa = tunnel.client === undefined ? peer.currentWithoutLease : peer.currentOf(tunnel.client);
     if (sa) {
       this.tunnels.startQuickMode(now, sa, tunnel, out);
       return;
     }
+    // A client comes by itself, and while some are there, there is no other peer to call.
+    if (tunnel.client !== undefined || peer.current !== undefined) return;
     tunnel.activity = 'waiting';
     this.connect(now, peer, out);
   }
@@ -86,6 +89,11 @@ export class Coordinator implements SaOwner, TunnelOwner {
     sa.delete(now, reason, tellPeer, out);
     this.sas.delete(sa);
     this.#services.forget(sa);
+  }
+
+  /** The SAs with one peer: the gateway, or one client of it. */
+  establishedWith(gateway: string, client: string | undefined): readonly IsakmpSa[] {
+    return (this.peers.get(gateway)?.established ?? []).filter((sa) => clientOf(sa) === client);
   }
 
   registerJob(sa: IsakmpSa, messageId: number): number {
@@ -106,15 +114,16 @@ export class Coordinator implements SaOwner, TunnelOwner {
     const peer = this.peers.get(sa.gateway.name);
     this.#services.handleVerified(sa);
     if (peer === undefined) return this.endIsakmp(now, sa, 'configuration-changed', true, out);
-    const isRekey = sa.isRekey || peer.current !== undefined;
+    const client = clientOf(sa);
+    const isRekey = sa.isRekey || peer.currentOf(client) !== undefined;
     if (peer.initiating === sa) peer.initiating = undefined;
     peer.add(sa);
     const { role, path, nat } = sa;
     out.report({ kind: 'ike-sa-established', gateway: peer.gateway.name, ikeSa: sa.id, role, isRekey, path, nat });
     if (sa.mode === 'aggressive') this.#warnOfAggressiveMode(sa, out);
     if (sa.outcome?.hasInitialContact) this.handleInitialContact(now, sa, out);
-    for (const other of peer.established) {
-      if (other === peer.current) continue;
+    for (const other of this.establishedWith(peer.gateway.name, client)) {
+      if (other === peer.currentOf(client)) continue;
       other.retire(after(now, milliseconds(RETIRE_AFTER[sa.role])));
       this.#services.touch(other);
     }
@@ -193,6 +202,7 @@ export class Coordinator implements SaOwner, TunnelOwner {
       const found = this.sas.findByCookies(pair.subarray(0, 8), pair.subarray(8));
       // A peer speaks only for its own SAs.
       if (found === undefined || found.gateway.name !== sa.gateway.name || !found.isEstablished) continue;
+      if (clientOf(found) !== clientOf(sa)) continue;
       this.endIsakmp(now, found, 'peer-deleted', false, out);
     }
     if (this.tunnels.pairs.ofGateway(sa.gateway.name).length > 0) this.#keepWatching(now, sa.gateway.name, out);
@@ -201,10 +211,11 @@ export class Coordinator implements SaOwner, TunnelOwner {
   /** The peer has restarted: what was before this SA began is gone over there (RFC 2407 §4.6.3.3). */
   handleInitialContact(now: Instant, sa: IsakmpSa, out: IkeOutbox): void {
     const { name } = sa.gateway;
-    for (const other of this.peers.get(name)?.established ?? []) {
+    const client = clientOf(sa);
+    for (const other of this.establishedWith(name, client)) {
       if (other !== sa && other.establishedAt < sa.createdAt) this.endIsakmp(now, other, 'peer-restarted', false, out);
     }
-    const isOlder = (pair: IpsecPair): boolean => pair.isOlderThan(sa.createdAt);
+    const isOlder = (pair: IpsecPair): boolean => pair.client === client && pair.isOlderThan(sa.createdAt);
     // Told all the same: if the claim is mistaken, both sides still agree.
     this.tunnels.endPairs(now, name, isOlder, 'peer-restarted', true, after(now, REVIVE_AFTER), out);
   }
@@ -216,13 +227,15 @@ export class Coordinator implements SaOwner, TunnelOwner {
   handlePeerDead(now: Instant, sa: IsakmpSa, out: IkeOutbox): void {
     const { name } = sa.gateway;
     const peer = this.peers.get(name);
-    const isSuperseded = peer?.current !== undefined && peer.current !== sa;
+    const client = clientOf(sa);
+    const current = peer?.currentOf(client);
+    const isSuperseded = current !== undefined && current !== sa;
     this.endIsakmp(now, sa, 'peer-dead', false, out);
     // Only this SA is gone over there, its Delete lost: a newer one answers for the peer.
     if (isSuperseded) return;
-    for (const other of peer?.established ?? []) this.endIsakmp(now, other, 'peer-dead', false, out);
+    for (const other of this.establishedWith(name, client)) this.endIsakmp(now, other, 'peer-dead', false, out);
     peer?.tryNextAddress();
-    this.tunnels.endPairs(now, name, () => true, 'peer-dead', false, now, out);
+    this.tunnels.endPairs(now, name, (pair) => pair.client === client, 'peer-dead', false, now, out);
   }
 
   /** The peer may have lost this SA alone: then its packets still come, and detection by traffic would be content for ever. */
@@ -234,7 +247,7 @@ export class Coordinator implements SaOwner, TunnelOwner {
 
   handlePathMoved(sa: IsakmpSa, from: UdpPath, to: UdpPath, out: IkeOutbox): void {
     out.command({ kind: 'move-path', from, to });
-    this.tunnels.movePairs(sa.gateway.name, to);
+    this.tunnels.movePairs(sa.gateway.name, clientOf(sa), to);
     const text = `the peer has moved from ${from.remote.address} port ${from.remote.port} to ${to.remote.address} port ${to.remote.port}`;
     out.report({ kind: 'notice', severity: 'info', gateway: sa.gateway.name, text });
     this.#services.touch(sa);

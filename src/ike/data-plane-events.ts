@@ -48,7 +48,8 @@ export class DataPlaneEvents {
 
   #acquire(now: Instant, policy: PolicyId, out: IkeOutbox): void {
     const tunnel = this.#coordinator.tunnels.get(policy);
-    if (tunnel === undefined || tunnel.isResting(now)) return;
+    // A client without SAs is about to go, or to ask for new ones itself.
+    if (tunnel === undefined || tunnel.client !== undefined || tunnel.isResting(now)) return;
     if (tunnel.vpn.establishTunnels.startsWith('responder-only')) return;
     if (this.#coordinator.tunnels.pairs.live(policy).length === 0) this.#coordinator.negotiate(now, tunnel, out);
   }
@@ -70,7 +71,8 @@ export class DataPlaneEvents {
 
   #noteTraffic(now: Instant, policy: PolicyId, kind: 'inbound-traffic' | 'outbound-traffic'): void {
     const tunnel = this.#coordinator.tunnels.get(policy);
-    const sa = tunnel && this.#coordinator.peers.get(tunnel.vpn.gateway)?.current;
+    const peer = tunnel && this.#coordinator.peers.get(tunnel.vpn.gateway);
+    const sa = tunnel?.client === undefined ? peer?.current : peer?.currentOf(tunnel.client);
     sa?.noteTraffic(now, kind === 'inbound-traffic' ? 'inbound' : 'outbound');
     if (sa) this.#touch(sa);
     for (const pair of this.#coordinator.tunnels.pairs.live(policy)) {
@@ -83,11 +85,11 @@ export class DataPlaneEvents {
   #handlePathMoved(event: Extract<DataPlaneEvent, { readonly kind: 'path-moved' }>, out: IkeOutbox): void {
     const pair = this.#coordinator.tunnels.pairs.findInbound(event.spi);
     if (pair === undefined) return;
-    const established = this.#coordinator.peers.get(pair.gateway)?.established ?? [];
+    const established = this.#coordinator.establishedWith(pair.gateway, pair.client);
     if (established.length > 0 && !established.some((sa) => sa.nat.isRemoteBehindNat)) return;
     out.command({ kind: 'move-path', from: event.from, to: event.to });
     for (const sa of established) sa.moveTo(event.to);
-    this.#coordinator.tunnels.movePairs(pair.gateway, event.to);
+    this.#coordinator.tunnels.movePairs(pair.gateway, pair.client, event.to);
   }
 
   /** Tells a peer that it sends under an SPI that we do not have (Junos `respond-bad-spi`), inside the ISAKMP SA that we share. */

@@ -24,6 +24,8 @@ export interface IpsecPairSetup {
   readonly vpn: VpnConfig;
   readonly policy: PolicyId;
   readonly trafficSelector: string | undefined;
+  /** The user, where the gateway has several peers (`clientOf`). */
+  readonly client: string | undefined;
   readonly role: IkeRole;
   /** When the first message of its exchange was sent, or came. */
   readonly startedAt: Instant;
@@ -86,6 +88,10 @@ export class IpsecPair {
 
   get gateway(): string {
     return this.setup.vpn.gateway;
+  }
+
+  get client(): string | undefined {
+    return this.setup.client;
   }
 
   get state(): PairState {

@@ -49,9 +49,14 @@ export class IpsecPairs {
     return this.#byInboundSpi.get(value);
   }
 
-  /** The peer's SPI is unique only together with the peer. */
-  findOutbound(gateway: string, value: Spi): IpsecPair | undefined {
-    return this.ofGateway(gateway).find(({ outboundSpi }) => outboundSpi === value);
+  /** The peer's SPI is unique only together with the peer: the gateway, and the client where there are several. */
+  findOutbound(gateway: string, client: string | undefined, value: Spi): IpsecPair | undefined {
+    return this.ofGateway(gateway).find((pair) => pair.outboundSpi === value && pair.client === client);
+  }
+
+  /** Whether the policy has a pair in any state, if only one that lingers. */
+  hasAny(policy: PolicyId): boolean {
+    return this.#byPolicy.has(policy);
   }
 
   live(policy: PolicyId): readonly IpsecPair[] {

@@ -7,11 +7,12 @@ import type { UdpPath } from '../model/address.ts';
 import type { IkeRole, SaEndReason } from '../model/ike-event.ts';
 import type { IpsecProtocol, PolicyId, Spi } from '../model/ipsec-sa.ts';
 import { type SelectorPair, selectorContains, selectorFromAddress, selectorsEqual } from '../model/traffic-selector.ts';
+import { clientOf, leasedAddress } from './dial-in-client.ts';
 import type { IkeEnvironment } from './environment.ts';
 import { IpsecPair, type PairTimeouts } from './ipsec-pair.ts';
 import { IpsecPairs } from './ipsec-pairs.ts';
 import type { IkeOutbox } from './outbox.ts';
-import type { Tunnel } from './tunnel.ts';
+import { Tunnel } from './tunnel.ts';
 import { deleteIpsecPayload } from './v1/informational.ts';
 import type { IsakmpSa } from './v1/isakmp-sa.ts';
 import { type Refusal, refusal } from './v1/peer-fault.ts';
@@ -29,8 +30,8 @@ const YIELD_PATIENCE = milliseconds(20_000);
 /** What tunnels need of their owner. */
 export interface IpsecTunnelsServices {
   readonly environment: IkeEnvironment;
-  /** The ISAKMP SA under which the gateway is talked to now. */
-  currentSa(gateway: string): IsakmpSa | undefined;
+  /** The ISAKMP SA under which the gateway, or this client of it, is talked to now. */
+  currentSa(gateway: string, client: string | undefined): IsakmpSa | undefined;
   establishedSas(gateway: string): readonly IsakmpSa[];
   negotiate(now: Instant, tunnel: Tunnel, out: IkeOutbox): void;
   touch(item: IsakmpSa | IpsecPair | Tunnel): void;
@@ -64,12 +65,7 @@ export class IpsecTunnels implements PairTimeouts {
   replace(tunnels: readonly Tunnel[]): void {
     this.#byPolicy.clear();
     this.#byGateway.clear();
-    for (const tunnel of tunnels) {
-      this.#byPolicy.set(tunnel.policy, tunnel);
-      const siblings = this.#byGateway.get(tunnel.vpn.gateway) ?? [];
-      siblings.push(tunnel);
-      this.#byGateway.set(tunnel.vpn.gateway, siblings);
-    }
+    for (const tunnel of tunnels) this.#add(tunnel);
   }
 
   /** Whether the gateway has, or is to have, SAs: its ISAKMP SA must be kept. */
@@ -96,20 +92,23 @@ export class IpsecTunnels implements PairTimeouts {
     peerSpi: Spi | undefined,
     out: IkeOutbox,
   ): Result<QuickModeSubject, Refusal> {
-    const candidates = this.ofGateway(sa.gateway.name);
-    const tunnel = candidates.find(({ selectors: own }) => isWanted(sa, own, selectors));
-    if (tunnel === undefined) {
-      const configured = candidates.map((candidate) => `${describeSelectors(candidate.selectors)}`).join('; ');
-      const explanation = `the peer asked for SAs that carry ${describeSelectors(selectors)} (local to remote, seen from here); configured: ${configured || 'no vpn for this gateway'}`;
+    const candidates = this.ofGateway(sa.gateway.name).filter(({ client }) => client === undefined);
+    const configured = candidates.find(({ selectors: own }) => isWanted(sa, own, selectors));
+    if (configured === undefined) {
+      const known = candidates.map((candidate) => `${describeSelectors(candidate.selectors)}`).join('; ');
+      const explanation = `the peer asked for SAs that carry ${describeSelectors(selectors)} (local to remote, seen from here); configured: ${known || 'no vpn for this gateway'}`;
       const origins = candidates.map(({ selector }) => selector.origin);
       return err(
         refusal('selectors-unacceptable', explanation, ...(origins.length > 0 ? origins : [sa.gateway.origin])),
       );
     }
+    const local = selectorContains(configured.selectors.local, selectors.local)
+      ? selectors.local
+      : configured.selectors.local;
+    const tunnel = this.#tunnelOf(sa, configured, { local, remote: selectors.remote });
     // If both sides have asked at the same time, the smaller SPI's request is the one that goes on; both sides see the same two.
     this.#yieldOwn(now, tunnel, (ownSpi) => peerSpi !== undefined && peerSpi < ownSpi, out);
-    const agreed = selectorContains(tunnel.selectors.local, selectors.local) ? selectors.local : tunnel.selectors.local;
-    return ok({ ...this.#reserve(now, sa, tunnel, out), selectors: { local: agreed, remote: selectors.remote } });
+    return ok({ ...this.#reserve(now, sa, tunnel, out), selectors: { local, remote: selectors.remote } });
   }
 
   /** Both messages are there: the SAs go into the data plane. */
@@ -121,12 +120,14 @@ export class IpsecTunnels implements PairTimeouts {
     negotiated: NegotiatedPair,
     out: IkeOutbox,
   ): void {
-    const { vpn, policy, startedAt } = subject;
+    const { vpn, policy, startedAt, clientTunnel } = subject;
+    if (clientTunnel) this.#admitClient(clientTunnel, out);
     const setup = {
       startedAt,
       vpn,
       policy,
       trafficSelector: this.get(policy)?.selector.name,
+      client: clientOf(sa),
       role,
       path: sa.path,
       isUdpEncapsulated: sa.udpEncapsulation !== undefined,
@@ -177,8 +178,10 @@ export class IpsecTunnels implements PairTimeouts {
   /** A tunnel that wants its gateway watched: it has a pair, or is to have one, and may ask for it. */
   watcher(gateway: string): Tunnel | undefined {
     return this.ofGateway(gateway).find(
-      ({ vpn, policy, isImmediate }) =>
-        !vpn.establishTunnels.startsWith('responder-only') && (isImmediate || this.pairs.live(policy).length > 0),
+      ({ vpn, policy, isImmediate, client }) =>
+        client === undefined &&
+        !vpn.establishTunnels.startsWith('responder-only') &&
+        (isImmediate || this.pairs.live(policy).length > 0),
     );
   }
 
@@ -199,7 +202,7 @@ export class IpsecTunnels implements PairTimeouts {
 
   /** Ends a pair, telling the peer if that makes sense. */
   endPair(now: Instant, pair: IpsecPair, reason: SaEndReason, tellPeer: boolean, out: IkeOutbox): void {
-    const sa = this.#services.currentSa(pair.gateway);
+    const sa = this.#services.currentSa(pair.gateway, pair.client);
     if (tellPeer) {
       const payload = deleteIpsecPayload(pair.chosen.protocol, [pair.inboundSpi]);
       sa?.exchanges.sendInformational([payload], 'deleted an IPsec SA', out);
@@ -208,11 +211,7 @@ export class IpsecTunnels implements PairTimeouts {
     const hasOther = this.pairs.live(pair.policy).some((other) => other !== pair);
     pair.end(now, hasOther, reason, out);
     this.#services.touch(pair);
-    if (!hasOther) {
-      this.pairs.delete(pair);
-      this.#services.forget(pair);
-      return;
-    }
+    if (!hasOther) return this.#deletePair(pair, out);
     // The rest of the pairs may include one that was to be retired in favour of this one.
     this.#useBest(pair.policy, out);
   }
@@ -242,7 +241,7 @@ export class IpsecTunnels implements PairTimeouts {
     out: IkeOutbox,
   ): void {
     for (const spi of peerSpis) {
-      const pair = this.pairs.findOutbound(sa.gateway.name, spi);
+      const pair = this.pairs.findOutbound(sa.gateway.name, clientOf(sa), spi);
       if (pair === undefined || pair.chosen.protocol !== protocol) continue;
       this.endPair(now, pair, 'peer-deleted', false, out);
       this.revive(pair.policy, after(now, REVIVE_AFTER));
@@ -251,14 +250,14 @@ export class IpsecTunnels implements PairTimeouts {
 
   /** The peer does not know the SPI under which we send: the pair is of no use, and the peer may have forgotten only half of it. */
   handleInvalidSpi(now: Instant, sa: IsakmpSa, peerSpi: Spi, out: IkeOutbox): void {
-    const pair = this.pairs.findOutbound(sa.gateway.name, peerSpi);
+    const pair = this.pairs.findOutbound(sa.gateway.name, clientOf(sa), peerSpi);
     if (pair === undefined || pair.state !== 'live') return;
     this.endPair(now, pair, 'peer-deleted', true, out);
     this.revive(pair.policy, now);
   }
 
-  movePairs(gateway: string, to: UdpPath): void {
-    for (const pair of this.pairs.ofGateway(gateway)) pair.moveTo(to);
+  movePairs(gateway: string, client: string | undefined, to: UdpPath): void {
+    for (const pair of this.pairs.ofGateway(gateway)) if (pair.client === client) pair.moveTo(to);
   }
 
   handlePairSoftExpiry(now: Instant, pair: IpsecPair, out: IkeOutbox): void {
@@ -276,8 +275,7 @@ export class IpsecTunnels implements PairTimeouts {
 
   handlePairGone(pair: IpsecPair, out: IkeOutbox): void {
     pair.removeInbound(out);
-    this.pairs.delete(pair);
-    this.#services.forget(pair);
+    this.#deletePair(pair, out);
   }
 
   /** Brings a lost tunnel up again if it is to be up always. */
@@ -293,7 +291,52 @@ export class IpsecTunnels implements PairTimeouts {
     const ownSpi = this.pairs.reserveSpi();
     const protocol = vpn.proposals[0]?.protocol ?? 'esp';
     out.command({ kind: 'reserve-spi', spi: ownSpi, protocol, localAddress: sa.path.local.address });
-    return { vpn, policy, selectors: ownSelectors(sa, selectors), ownSpi, startedAt: now };
+    const clientTunnel = tunnel.client === undefined ? {} : { clientTunnel: tunnel };
+    return { vpn, policy, selectors: ownSelectors(sa, selectors), ...clientTunnel, ownSpi, startedAt: now };
+  }
+
+  #add(tunnel: Tunnel): void {
+    this.#byPolicy.set(tunnel.policy, tunnel);
+    const siblings = this.#byGateway.get(tunnel.vpn.gateway) ?? [];
+    siblings.push(tunnel);
+    this.#byGateway.set(tunnel.vpn.gateway, siblings);
+  }
+
+  #delete(tunnel: Tunnel): void {
+    this.#byPolicy.delete(tunnel.policy);
+    const siblings = this.ofGateway(tunnel.vpn.gateway).filter((other) => other !== tunnel);
+    this.#byGateway.set(tunnel.vpn.gateway, siblings);
+    this.#services.forget(tunnel);
+  }
+
+  /** The configured tunnel, or, for a client that we have given an address, its own: standing or new. */
+  #tunnelOf(sa: IsakmpSa, configured: Tunnel, agreed: SelectorPair): Tunnel {
+    const address = leasedAddress(sa);
+    if (address === undefined || !selectorsEqual(agreed.remote, selectorFromAddress(address))) return configured;
+    const { vpn, selector } = configured;
+    const tunnel = new Tunnel(vpn, { ...selector, ...agreed }, this.#services, clientOf(sa));
+    const standing = this.get(tunnel.policy);
+    return standing?.vpn === vpn ? standing : tunnel;
+  }
+
+  /** The client's first pair: from now on its packets are told from those of others. */
+  #admitClient(tunnel: Tunnel, out: IkeOutbox): void {
+    const { policy: id, template, selectors, vpn } = tunnel;
+    const standing = this.get(id);
+    if (standing?.vpn === vpn) return;
+    if (standing) this.#delete(standing);
+    this.#add(tunnel);
+    out.command({ kind: 'put-client-policy', id, template, remote: selectors.remote });
+  }
+
+  /** Forgets the pair, and with its last one the client. */
+  #deletePair(pair: IpsecPair, out: IkeOutbox): void {
+    this.pairs.delete(pair);
+    this.#services.forget(pair);
+    const tunnel = this.get(pair.policy);
+    if (tunnel?.client === undefined || this.pairs.hasAny(pair.policy)) return;
+    this.#delete(tunnel);
+    out.command({ kind: 'delete-client-policy', id: tunnel.policy });
   }
 
   /** An exchange has failed: its pair, if it came so far, and its SPI go. */
@@ -301,9 +344,7 @@ export class IpsecTunnels implements PairTimeouts {
     const pair = this.pairs.findInbound(subject.ownSpi);
     if (pair) {
       pair.end(now, false, 'failed', out);
-      this.pairs.delete(pair);
-      this.#services.forget(pair);
-      return;
+      return this.#deletePair(pair, out);
     }
     this.pairs.release(subject.ownSpi);
     out.command({ kind: 'remove', direction: 'inbound', spi: subject.ownSpi });
@@ -343,7 +384,7 @@ export class IpsecTunnels implements PairTimeouts {
  * for everything: then the SA carries what is configured, whatever the peer believes.
  */
 function isWanted(sa: IsakmpSa, own: SelectorPair, asked: SelectorPair): boolean {
-  const address = sa.gateway.xauth?.role === 'server' ? sa.exchanges.remoteAccess?.address : undefined;
+  const address = leasedAddress(sa);
   if (address !== undefined && selectorsEqual(asked.remote, selectorFromAddress(address))) {
     return selectorContains(own.local, asked.local) || selectorContains(asked.local, own.local);
   }

@@ -2,12 +2,24 @@ import type { UdpPath } from '../model/address.ts';
 import type { ComputeJob } from '../model/compute-job.ts';
 import type { DataPlaneCommand } from '../model/data-plane.ts';
 import type { IkeEvent } from '../model/ike-event.ts';
+import type { PolicyId } from '../model/ipsec-sa.ts';
+import type { TrafficSelector } from '../model/traffic-selector.ts';
 
-/** The SA commands that IKE gives; policies are the gateway's business. */
-export type SaCommand = Extract<
-  DataPlaneCommand,
-  { readonly kind: 'reserve-spi' | 'add-inbound' | 'add-outbound' | 'use-outbound' | 'remove' | 'move-path' }
->;
+/** The SA commands that IKE gives; policies are the gateway's business, who makes them of what IKE knows of dial-in clients. */
+export type SaCommand =
+  | Extract<
+      DataPlaneCommand,
+      { readonly kind: 'reserve-spi' | 'add-inbound' | 'add-outbound' | 'use-outbound' | 'remove' | 'move-path' }
+    >
+  /** A client has come: what `template` says goes for its address alone, and before `template`. Given again, it replaces the first. */
+  | {
+      readonly kind: 'put-client-policy';
+      readonly id: PolicyId;
+      readonly template: PolicyId;
+      readonly remote: TrafficSelector;
+    }
+  /** The last SA of this client is gone. */
+  | { readonly kind: 'delete-client-policy'; readonly id: PolicyId };
 
 /** Where IKE's effects go, in the order in which they must happen. No method calls back into IKE. */
 export interface IkeOutbox {

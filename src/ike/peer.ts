@@ -2,6 +2,7 @@ import { toHex } from '../lib/bytes.ts';
 import { elapsed, milliseconds } from '../lib/time.ts';
 import type { IpAddress } from '../model/address.ts';
 import type { IkeGatewayConfig } from '../model/gateway-config.ts';
+import { clientOf, leasedAddress } from './dial-in-client.ts';
 import type { IsakmpSa } from './v1/isakmp-sa.ts';
 
 /** Two ISAKMP SAs that came up this close together may be the two sides' simultaneous attempts. */
@@ -27,9 +28,17 @@ export class Peer {
 
   /** The SA under which new exchanges start. */
   get current(): IsakmpSa | undefined {
-    let best: IsakmpSa | undefined;
-    for (const sa of this.#established) if (best === undefined || isPreferred(sa, best)) best = sa;
-    return best;
+    return this.#best(() => true);
+  }
+
+  /** The same for one of several clients of the gateway (`clientOf`). */
+  currentOf(client: string | undefined): IsakmpSa | undefined {
+    return this.#best((sa) => clientOf(sa) === client);
+  }
+
+  /** The SA for what the configuration itself asks for: not that of a client with an address, which has a tunnel of its own. */
+  get currentWithoutLease(): IsakmpSa | undefined {
+    return this.#best((sa) => leasedAddress(sa) === undefined);
   }
 
   get established(): readonly IsakmpSa[] {
@@ -48,6 +57,14 @@ export class Peer {
   /** The address did not answer: the next one is tried. */
   tryNextAddress(): void {
     this.#addressIndex++;
+  }
+
+  #best(isEligible: (sa: IsakmpSa) => boolean): IsakmpSa | undefined {
+    let best: IsakmpSa | undefined;
+    for (const sa of this.#established) {
+      if (isEligible(sa) && (best === undefined || isPreferred(sa, best))) best = sa;
+    }
+    return best;
   }
 }
 

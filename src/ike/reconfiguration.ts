@@ -60,7 +60,7 @@ function endChangedGateways(
       if (sa.gateway.name === old.name) coordinator.endIsakmp(now, sa, 'configuration-changed', true, out);
     }
     coordinator.peers.delete(old.name);
-    coordinator.leases.clear();
+    coordinator.leases.forget(old.name);
   }
   for (const gateway of config.gateways) {
     if (gateway.version !== 'v1-only' || coordinator.peers.has(gateway.name)) continue;
@@ -70,8 +70,10 @@ function endChangedGateways(
 
 function replaceTunnels(now: Instant, coordinator: Coordinator, config: GatewayConfig) {
   const added: Tunnel[] = [];
-  const kept: Tunnel[] = [];
-  const old = new Map(coordinator.tunnels.all().map((tunnel) => [tunnel.policy, tunnel]));
+  // Clients' tunnels go with their last pair: those of a VPN that has changed have been ended by now.
+  const kept = coordinator.tunnels.all().filter(({ client }) => client !== undefined);
+  const configured = coordinator.tunnels.all().filter(({ client }) => client === undefined);
+  const old = new Map(configured.map((tunnel) => [tunnel.policy, tunnel]));
   for (const vpn of config.vpns) {
     for (const selector of vpn.selectors) {
       const policy = policyId(vpn.name, selector.name);

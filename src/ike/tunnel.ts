@@ -1,6 +1,6 @@
 import { after, type Instant, milliseconds, NEVER } from '../lib/time.ts';
 import type { VpnConfig, VpnSelectorConfig } from '../model/gateway-config.ts';
-import { type PolicyId, policyId } from '../model/ipsec-sa.ts';
+import { clientPolicyId, type PolicyId, policyId } from '../model/ipsec-sa.ts';
 import type { SelectorPair } from '../model/traffic-selector.ts';
 import type { IkeOutbox } from './outbox.ts';
 
@@ -14,9 +14,13 @@ const RETRY_LONGEST = 60_000;
 /** What a tunnel is doing about its next pair: nothing, waiting for an ISAKMP SA, or in Quick Mode as initiator. */
 export type TunnelActivity = 'idle' | 'waiting' | 'negotiating';
 
-/** One VPN and traffic selector: whether it needs a pair of SAs, and when to try for one. */
+/** One VPN and traffic selector, or one dial-in client of it: whether it needs a pair of SAs, and when to try for one. */
 export class Tunnel {
   readonly policy: PolicyId;
+  /** The configured policy: its own, or the one that a client's narrows. */
+  readonly template: PolicyId;
+  /** The user, for a dial-in client's own tunnel. */
+  readonly client: string | undefined;
   readonly vpn: VpnConfig;
   readonly selector: VpnSelectorConfig;
   readonly #owner: TunnelOwner;
@@ -25,8 +29,11 @@ export class Tunnel {
   #failureCount = 0;
   #restUntil: Instant | undefined;
 
-  constructor(vpn: VpnConfig, selector: VpnSelectorConfig, owner: TunnelOwner) {
-    this.policy = policyId(vpn.name, selector.name);
+  /** With `client`, the selector's remote side is that client's address. */
+  constructor(vpn: VpnConfig, selector: VpnSelectorConfig, owner: TunnelOwner, client?: string) {
+    this.template = policyId(vpn.name, selector.name);
+    this.policy = client === undefined ? this.template : clientPolicyId(this.template, selector.remote.addresses.first);
+    this.client = client;
     this.vpn = vpn;
     this.selector = selector;
     this.#owner = owner;
@@ -37,7 +44,8 @@ export class Tunnel {
   }
 
   get isImmediate(): boolean {
-    return this.vpn.establishTunnels === 'immediately';
+    // A client comes by itself.
+    return this.client === undefined && this.vpn.establishTunnels === 'immediately';
   }
 
   /** Whether an attempt has failed so recently that traffic should not start the next one. */

@@ -66,9 +66,17 @@ export interface IpsecSa {
   readonly originalAddresses?: { readonly local: IpAddress; readonly remote: IpAddress };
 }
 
-/** Names a policy on both sides of the data-plane port: VPN name, and traffic selector name where there is one (`vpn` or `vpn/ts`). */
+/**
+ * Names a policy on both sides of the data-plane port: VPN name, and traffic selector name where there is one (`vpn` or `vpn/ts`);
+ * for a dial-in client followed by its address (`vpn@10.9.0.1`).
+ */
 export type PolicyId = string & { readonly [brand]: 'PolicyId' };
 
 export function policyId(vpn: string, trafficSelector?: string): PolicyId {
   return (trafficSelector === undefined ? vpn : `${vpn}/${trafficSelector}`) as PolicyId;
+}
+
+/** The policy of one dial-in client, which narrows the configured one to the client's address. */
+export function clientPolicyId(template: PolicyId, address: IpAddress): PolicyId {
+  return `${template}@${address}` as PolicyId;
 }

@@ -7,6 +7,7 @@ import type { IpsecProtocol, PolicyId, Spi } from '../../model/ipsec-sa.ts';
 import type { SelectorPair } from '../../model/traffic-selector.ts';
 import type { IkeEnvironment } from '../environment.ts';
 import type { IkeOutbox } from '../outbox.ts';
+import type { Tunnel } from '../tunnel.ts';
 import type { IsakmpSa } from './isakmp-sa.ts';
 import type { Refusal } from './peer-fault.ts';
 import type { NegotiatedPair } from './quick-mode.ts';
@@ -16,6 +17,8 @@ export interface QuickModeSubject {
   readonly vpn: VpnConfig;
   readonly policy: PolicyId;
   readonly selectors: SelectorPair;
+  /** A dial-in client's own tunnel, which counts from its first pair on. */
+  readonly clientTunnel?: Tunnel;
   /** Reserved for this exchange. */
   readonly ownSpi: Spi;
   /** When the first message was sent, or came. */
