@@ -133,7 +133,7 @@ export class IkeEndpoint {
       const wasOurAttempt = this.#coordinator.peers.get(sa.gateway.name)?.initiating === sa;
       this.#initiations.handleVerified(sa);
       if (wasOurAttempt) this.#coordinator.handleIsakmpFailed(now, sa, out);
-      else this.#coordinator.endIsakmp(now, sa, 'cleared', true, out);
+      else this.#coordinator.handleIsakmpOver(now, sa, 'cleared', out);
     }
     this.#reschedule();
     return cleared.length;
