@@ -1,7 +1,16 @@
 import { writeFileSync } from 'node:fs';
-import { formatPrefix } from '../model/address.ts';
+import { addressBits, formatPrefix, type Prefix } from '../model/address.ts';
+import type { AssignedAddress } from './assigned-addresses.ts';
 import { libc } from './libc.ts';
-import { type NetworkPlan, type PlannedRoute, RULE_FIRST, RULE_LAST, TABLE_FIRST, TABLE_LAST } from './network-plan.ts';
+import {
+  type NetworkPlan,
+  type PlannedRoute,
+  type PlannedTunnel,
+  RULE_FIRST,
+  RULE_LAST,
+  TABLE_FIRST,
+  TABLE_LAST,
+} from './network-plan.ts';
 import type { HostRoute, HostRule, NetworkSettings } from './network-settings.ts';
 import { openTunnelDevice, type TunnelDevice, type TunnelOffload } from './tunnel-device.ts';
 
@@ -20,6 +29,8 @@ export class HostNetwork {
   readonly #settings: NetworkSettings;
   readonly #offload: TunnelOffload;
   readonly #devices = new Map<string, TunnelDevice>();
+  #plan: NetworkPlan = { tunnels: [], routes: [], rules: [] };
+  #assigned: readonly AssignedAddress[] = [];
 
   constructor(settings: NetworkSettings, offload: TunnelOffload) {
     this.#settings = settings;
@@ -41,11 +52,18 @@ export class HostNetwork {
       this.#devices.set(tunnel.name, device);
       opened.push(device);
     }
+    this.#plan = plan;
     this.#configureDevices(plan);
     this.#installTunnelRoutes(plan);
     this.#removeStrangers(plan);
     const planned = new Set(plan.tunnels.map((tunnel) => tunnel.name));
     return { opened, withdrawn: this.devices.filter((device) => !planned.has(device.name)) };
+  }
+
+  /** The addresses that servers have given us, in the place of those before; throws an Error if the kernel refuses. */
+  assign(assigned: readonly AssignedAddress[]): void {
+    this.#assigned = assigned;
+    this.#configureDevices(this.#plan);
   }
 
   /** Closes a device, which removes the interface with its addresses and routes. */
@@ -80,17 +98,25 @@ export class HostNetwork {
     for (const tunnel of plan.tunnels) {
       const present = interfaces.get(tunnel.name);
       if (!present) throw new Error(`the interface ${tunnel.name} has disappeared`);
-      const wanted = new Set(tunnel.addresses.map(formatPrefix));
+      const addresses = this.#addressesOf(tunnel);
+      const wanted = new Set(addresses.map(formatPrefix));
       const has = new Set(present.addresses.map(formatPrefix));
       for (const prefix of present.addresses)
         if (!wanted.has(formatPrefix(prefix))) this.#settings.removeAddress(present.index, prefix);
-      for (const prefix of tunnel.addresses)
+      for (const prefix of addresses)
         if (!has.has(formatPrefix(prefix))) this.#settings.addAddress(present.index, prefix);
       if (present.isUp && present.mtu === tunnel.mtu) continue;
       // The peer's networks are reached through this device only by our own tables, which the check of reverse paths does not favour.
       writeSetting(`/proc/sys/net/ipv4/conf/${tunnel.name}/rp_filter`, '0');
       this.#settings.bringUp(present.index, tunnel.name, tunnel.mtu, INTERFACE_GROUP);
     }
+  }
+
+  /** What is configured, and what was assigned unless it is the same address. */
+  #addressesOf({ name, addresses }: PlannedTunnel): readonly Prefix[] {
+    const configured = new Set(addresses.map(({ address }) => address));
+    const assigned = this.#assigned.filter(({ tunnel, address }) => tunnel === name && !configured.has(address));
+    return [...addresses, ...assigned.map(({ address }) => ({ address, length: addressBits(address) }))];
   }
 
   #installTunnelRoutes(plan: NetworkPlan): void {

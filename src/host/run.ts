@@ -11,6 +11,12 @@ import type { ComputeJob } from '../model/compute-job.ts';
 import type { DataPlaneCommand } from '../model/data-plane.ts';
 import type { GatewayConfig } from '../model/gateway-config.ts';
 import type { IkeEvent } from '../model/ike-event.ts';
+import {
+  type AssignedAddress,
+  assignedAddresses,
+  concernsAddresses,
+  describeAssignment,
+} from './assigned-addresses.ts';
 import { ComputePool } from './compute-pool.ts';
 import { EngineClient, type EngineSnapshot } from './engine-client.ts';
 import { Alarm, monotonicNow } from './event-loop.ts';
@@ -83,6 +89,8 @@ class Host implements RunningGateway, GatewayOutbox {
   readonly #engine: EngineClient;
   readonly #pool: ComputePool;
   readonly #alarm = new Alarm(() => this.act((now, out) => this.gateway.handleTimeout(now, out)));
+  #assigned: readonly AssignedAddress[] = [];
+  #addressesMayDiffer = false;
   #isStopping = false;
 
   constructor(options: HostOptions) {
@@ -130,6 +138,7 @@ class Host implements RunningGateway, GatewayOutbox {
   act<T>(action: (now: Instant, out: GatewayOutbox) => T): T {
     const result = action(monotonicNow(), this);
     this.#alarm.set(this.gateway.nextTimeout());
+    if (this.#addressesMayDiffer) this.#assignAddresses();
     return result;
   }
 
@@ -180,10 +189,30 @@ class Host implements RunningGateway, GatewayOutbox {
 
   report(event: IkeEvent): void {
     if ((event.kind === 'message' || event.kind === 'message-dropped') && !this.#options.logsMessages) return;
+    if (concernsAddresses(event)) this.#addressesMayDiffer = true;
     const record = logRecordOf(event);
     if (record) this.#options.log(record);
     // After its line, so that what the observer has to add follows it.
     this.#options.onEvent(event);
+  }
+
+  /** Only after the core is done: it must not be asked while it acts. */
+  #assignAddresses(): void {
+    this.#addressesMayDiffer = false;
+    const { config } = this.gateway;
+    if (this.#assigned.length === 0 && !config.gateways.some(({ xauth }) => xauth?.role === 'client')) return;
+    const now = monotonicNow();
+    const before = this.#assigned;
+    this.#assigned = assignedAddresses(config, before, this.gateway.ikeSas(now), this.gateway.ipsecSas(now));
+    const changes = describeAssignment(before, this.#assigned);
+    if (changes.length === 0) return;
+    try {
+      this.#network.assign(this.#assigned);
+      for (const text of changes) this.#log('info', 'address-assigned', text);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#log('warning', 'address-assigned', `the address that a server has given us cannot be set: ${reason}`);
+    }
   }
 
   #handleFailure(error: unknown): void {

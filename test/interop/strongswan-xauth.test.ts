@@ -69,9 +69,14 @@ test('we dial in to strongSwan: we name our user, get an address, and reach the 
   const [sa] = await ours.ikeSas();
   assert.equal(sa?.xauthUser, 'alice', scenario.logs());
   assert.equal(sa?.assignedAddress, THEIR_POOL_FIRST);
-  namespaces.ip('ours', 'address', 'add', `${THEIR_POOL_FIRST}/32`, 'dev', 'st0.0');
+  const onInterface = () => namespaces.ip('ours', 'address', 'show', 'dev', 'st0.0');
+  assert.ok(onInterface().includes(`${THEIR_POOL_FIRST}/32`), `${onInterface()}\n${scenario.logs()}`);
   const report = await scenario.ping({ from: 'ours', to: 'their-lan', address: '10.2.0.10' });
   assert.equal(report.received, 3, scenario.logs());
+
+  await scenario.theirs.terminate('peer');
+  const isGone = await eventually(async () => !onInterface().includes(THEIR_POOL_FIRST));
+  assert.ok(isGone, `the address stays\n${scenario.logs()}`);
 });
 
 test('strongSwan dials in with a wrong password: we refuse it, and say so once', options, async (context) => {
