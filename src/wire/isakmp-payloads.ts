@@ -140,9 +140,9 @@ export function decodePayloadChain(
       // A length below the header's own size would stop the cursor, and so the loop, from advancing.
       if (length < GENERIC_HEADER_LENGTH) throw new Malformed('payload length', reader.remaining);
       const payloadReader = reader.sub(length - GENERIC_HEADER_LENGTH, 'payload length');
-      const payload = readPayload(type, payloadReader);
+      const payload = Object.assign(readPayload(type, payloadReader), { raw: body.subarray(start, start + length) });
       payloadReader.expectEnd('octets after the end of a payload');
-      payloads.push({ ...payload, raw: body.subarray(start, start + length) });
+      payloads.push(payload);
       type = nextType;
     }
     if (!encrypted) reader.expectEnd('octets after the last payload');

@@ -2,7 +2,6 @@
 // Names are the RFC's: SKEYID_d is skeyidD, g^xy is gXY, Ni_b is nonceI (a payload's body, without its header).
 
 import type { CbcAlgorithm, CryptoProvider } from '../../crypto/provider.ts';
-import { ByteWriter } from '../../lib/byte-writer.ts';
 import { concat } from '../../lib/bytes.ts';
 import { invariant } from '../../lib/invariant.ts';
 import { Secret } from '../../lib/secret.ts';
@@ -250,5 +249,5 @@ function feedBack(length: number, nextBlock: (previous: Uint8Array | undefined) 
 }
 
 function uint32(value: number): Uint8Array {
-  return new ByteWriter(4).uint32(value).finish();
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 }
