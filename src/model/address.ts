@@ -64,7 +64,8 @@ export function addressOctets(value: IpAddress): Uint8Array {
 
 export function addressFromOctets(octets: Uint8Array): IpAddress {
   invariant(octets.length === 4 || octets.length === 16, 'an address has 4 or 16 octets');
-  return (octets.length === 4 ? octets.join('.') : formatIpv6(octets)) as IpAddress;
+  const [a, b, c, d] = octets;
+  return (octets.length === 4 ? `${a}.${b}.${c}.${d}` : formatIpv6(octets)) as IpAddress;
 }
 
 /** Parses `address/length`, or an address alone as a host prefix. */
@@ -91,11 +92,10 @@ export function network(prefix: Prefix): Prefix {
 export function prefixRange(prefix: Prefix): AddressRange {
   const first = addressOctets(prefix.address);
   const last = first.slice();
-  for (let bit = prefix.length; bit < first.length * 8; bit++) {
-    const mask = 0x80 >> (bit % 8);
-    const index = bit >> 3;
-    first[index] = (first[index] ?? 0) & ~mask;
-    last[index] = (last[index] ?? 0) | mask;
+  for (let index = prefix.length >> 3; index < first.length; index++) {
+    const hostMask = 0xff >> Math.max(0, prefix.length - index * 8);
+    first[index] = (first[index] ?? 0) & ~hostMask;
+    last[index] = (last[index] ?? 0) | hostMask;
   }
   return { first: addressFromOctets(first), last: addressFromOctets(last) };
 }
@@ -143,15 +143,30 @@ export function formatEndpoint(endpoint: UdpEndpoint): string {
     : `${endpoint.address}:${endpoint.port}`;
 }
 
+const DOT = 0x2e;
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
+
 function parseIpv4(text: string): Uint8Array | undefined {
-  const parts = text.split('.');
-  if (parts.length !== 4) return undefined;
+  // Digit by digit: addresses are parsed for every message of IKE.
   const octets = new Uint8Array(4);
-  for (const [index, part] of parts.entries()) {
-    if (!/^\d{1,3}$/.test(part) || Number(part) > 255) return undefined;
-    octets[index] = Number(part);
+  let count = 0;
+  let value = 0;
+  let digitCount = 0;
+  for (let at = 0; at <= text.length; at++) {
+    const code = at < text.length ? text.charCodeAt(at) : DOT;
+    if (code === DOT) {
+      if (digitCount === 0 || count === octets.length) return undefined;
+      octets[count++] = value;
+      value = 0;
+      digitCount = 0;
+      continue;
+    }
+    if (code < DIGIT_0 || code > DIGIT_9 || ++digitCount > 3) return undefined;
+    value = value * 10 + code - DIGIT_0;
+    if (value > 255) return undefined;
   }
-  return octets;
+  return count === octets.length ? octets : undefined;
 }
 
 function parseIpv6(text: string): Uint8Array | undefined {
