@@ -1,7 +1,7 @@
 // A pair of IPsec SAs, one for each direction, from offer to removal (RFC 4301 §4.1; RFC 2409 §5.5).
 // Keys pass through here on their way to the data plane and are not kept.
 
-import { type RandomSource, randomBelow } from '../lib/random.ts';
+import type { RandomSource } from '../lib/random.ts';
 import { after, earliest, elapsed, type Instant, milliseconds, NEVER, seconds, toMilliseconds } from '../lib/time.ts';
 import type { UdpPath } from '../model/address.ts';
 import type { VpnConfig } from '../model/gateway-config.ts';
@@ -9,6 +9,7 @@ import type { IkeRole, IpsecSaStatus, SaEndReason } from '../model/ike-event.ts'
 import type { IpsecSa, PolicyId, SaLifetime, Spi } from '../model/ipsec-sa.ts';
 import type { SelectorPair } from '../model/traffic-selector.ts';
 import type { IkeOutbox } from './outbox.ts';
+import { rekeyMargin } from './rekey-margin.ts';
 import type { ChosenPhase2 } from './v1/phase2-proposal.ts';
 import type { NegotiatedPair } from './v1/quick-mode.ts';
 
@@ -74,7 +75,8 @@ export class IpsecPair {
     this.#path = setup.path;
     const lifetime = toMilliseconds(negotiated.lifetime);
     this.#hardExpiresAt = after(now, lifetime);
-    this.#softExpiresAt = after(now, milliseconds(Math.floor(lifetime * (1 - drawMargin(random, setup.role)))));
+    const margin = rekeyMargin(REKEY_MARGIN[setup.role], setup.role, lifetime, random);
+    this.#softExpiresAt = after(now, milliseconds(lifetime - margin));
     this.#lastTrafficAt = now;
   }
 
@@ -277,11 +279,6 @@ export interface PairTimeouts {
   handlePairOver(now: Instant, pair: IpsecPair, reason: SaEndReason, out: IkeOutbox): void;
   /** The inbound SA has lingered long enough. */
   handlePairGone(pair: IpsecPair, out: IkeOutbox): void;
-}
-
-function drawMargin(random: RandomSource, role: IkeRole): number {
-  const { least, most } = REKEY_MARGIN[role];
-  return (least + randomBelow(random, most - least)) / 1000;
 }
 
 function compareOctets(a: Uint8Array, b: Uint8Array): number {

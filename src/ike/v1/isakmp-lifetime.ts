@@ -1,8 +1,9 @@
 // When an ISAKMP SA is replaced, and when it ends (RFC 2409 Appendix A: life type and duration).
 
-import { type RandomSource, randomBelow } from '../../lib/random.ts';
+import type { RandomSource } from '../../lib/random.ts';
 import { after, earliest, elapsed, type Instant, type Milliseconds, milliseconds, NEVER } from '../../lib/time.ts';
 import type { IkeRole } from '../../model/ike-event.ts';
+import { rekeyMargin } from '../rekey-margin.ts';
 
 /**
  * Rekeying begins when this share of the lifetime is left, drawn anew for each SA (in thousandths): the initiator first, so that both
@@ -22,10 +23,9 @@ export class IsakmpLifetime {
   #retiresAt: Instant = NEVER;
 
   constructor(now: Instant, lifetime: Milliseconds, role: IkeRole, random: RandomSource) {
-    const { least, most } = REKEY_MARGIN[role];
-    const margin = (least + randomBelow(random, most - least)) / 1000;
     this.#hardExpiresAt = after(now, lifetime);
-    this.#softExpiresAt = after(now, milliseconds(Math.floor(lifetime * (1 - margin))));
+    const margin = rekeyMargin(REKEY_MARGIN[role], role, lifetime, random);
+    this.#softExpiresAt = after(now, milliseconds(lifetime - margin));
   }
 
   /** The successor is there: this SA goes by then. */

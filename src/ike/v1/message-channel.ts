@@ -5,7 +5,7 @@ import { invariant } from '../../lib/invariant.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
 import type { UdpPath } from '../../model/address.ts';
 import { ENCRYPTION } from '../../model/algorithms.ts';
-import type { ExchangeName, IkeMessageEvent, IkeRole } from '../../model/ike-event.ts';
+import type { ExchangeName, IkeMessageEvent, IkePayloadSummary, IkeRole } from '../../model/ike-event.ts';
 import {
   decodeIsakmpHeader,
   EXCHANGE_TYPE,
@@ -98,8 +98,9 @@ export class MessageChannel {
     effect: string,
     out: IkeOutbox,
   ): { readonly sent: SentMessage; readonly nextIv: Uint8Array | undefined } {
-    const { bytes, nextIv } = this.#encode(place, payloads, iv);
-    const event = this.#event(place, 'sent', iv !== undefined, bytes.length, payloads, effect);
+    const { bytes, lengths, nextIv } = this.#encode(place, payloads, iv);
+    const summary = summarizePayloads(payloads, lengths);
+    const event = this.#event(place, 'sent', iv !== undefined, bytes.length, payloads, summary, effect);
     const sent = { bytes, event };
     this.#transmit(sent, out);
     out.report(event);
@@ -139,7 +140,8 @@ export class MessageChannel {
     out: IkeOutbox,
   ): void {
     this.countReceived(message);
-    out.report(this.#event(place, 'received', isEncrypted, message.length, payloads, effect));
+    const summary = summarizePayloads(payloads);
+    out.report(this.#event(place, 'received', isEncrypted, message.length, payloads, summary, effect));
   }
 
   countReceived(message: Uint8Array): void {
@@ -148,7 +150,7 @@ export class MessageChannel {
   }
 
   #encode(place: MessagePlace, payloads: readonly Payload[], iv: Uint8Array | undefined) {
-    const { firstType, bytes } = encodePayloadChain(payloads);
+    const { firstType, bytes, lengths } = encodePayloadChain(payloads);
     const body = iv === undefined ? bytes : this.#encrypt(bytes, iv);
     const header = encodeIsakmpHeader({
       ...this.cookies,
@@ -161,7 +163,7 @@ export class MessageChannel {
     });
     const chained =
       iv === undefined || this.protection === undefined ? undefined : nextIv(this.protection.cipher, body);
-    return { bytes: concat(header, body), nextIv: chained };
+    return { bytes: concat(header, body), lengths, nextIv: chained };
   }
 
   #encrypt(plaintext: Uint8Array, iv: Uint8Array): Uint8Array {
@@ -194,6 +196,7 @@ export class MessageChannel {
     isEncrypted: boolean,
     length: number,
     payloads: readonly Payload[],
+    summary: readonly IkePayloadSummary[],
     effect: string,
   ): IkeMessageEvent {
     const { exchange, number, sender, messageId } = place;
@@ -209,7 +212,7 @@ export class MessageChannel {
       isEncrypted,
       length,
       notation: notation({ exchange, number, sender, isEncrypted }, payloads),
-      payloads: summarizePayloads(payloads),
+      payloads: summary,
       gateway: this.gateway,
       isRepeat: false,
       effect,

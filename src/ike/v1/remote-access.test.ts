@@ -82,6 +82,23 @@ test('XAUTH and Mode Config after Main Mode: the user is asked for, and given an
   assert.ok(!shown.includes('open sesame') && !shown.includes('correct horse'), 'no event holds a secret');
 });
 
+test('a client with an address has a policy of its own, from before its first SA until after its last', () => {
+  const lab = new TestPair(dialIn());
+  lab.establish();
+  lab.responder.endpoint.clearIpsec(lab.now, {}, lab.responder.out);
+  const commands = lab.responder.commands.filter(({ kind }) => kind !== 'reserve-spi');
+  const id = 'office@10.9.0.10';
+  assert.deepEqual(commands.at(0), {
+    kind: 'put-client-policy',
+    ...{ id, template: 'office', remote: selectorFromAddress(address('10.9.0.10')) },
+  });
+  assert.deepEqual(commands.at(-1), { kind: 'delete-client-policy', id });
+  assert.equal(commands.filter(({ kind }) => kind.endsWith('client-policy')).length, 2);
+  const use = commands.find(({ kind }) => kind === 'use-outbound');
+  assert.equal(use?.kind === 'use-outbound' && use.policy, id);
+  assert.ok(lab.initiator.commands.every(({ kind }) => !kind.endsWith('client-policy')));
+});
+
 test('XAUTH and Mode Config after Aggressive Mode', () => {
   const lab = new TestPair(dialIn('open sesame', { policy: { mode: 'aggressive' } }));
   lab.establish();
