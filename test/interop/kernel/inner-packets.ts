@@ -95,7 +95,7 @@ function exchange(octets: Uint8Array, at: number, length: number): void {
 }
 
 /** The checksum of `payload`, whose field is zero, is put in. */
-export function ipPacket(
+function ipPacket(
   source: IpAddress,
   destination: IpAddress,
   protocol: keyof typeof CHECKSUM_AT,

@@ -25,7 +25,7 @@ import type { KeyedCase } from './keyed-case.ts';
 const PACKET_LENGTH_MAX = 65_535;
 const WIRE_MTU = 1500;
 /** Milliseconds. Emulated, on a busy machine, and now and then a module to load. */
-const PATIENCE = 20_000;
+const PATIENCE = 10_000;
 
 /** A gateway of ours with the TUN device as its wire. */
 export class TunGateway implements DataPlaneOutbox {
