@@ -62,13 +62,20 @@ export function notation(place: MessagePlace, payloads: readonly Payload[]): str
   return words.join(', ');
 }
 
-/** Each payload's name, length in octets with its header, and what can be said of it. */
-export function summarizePayloads(payloads: readonly (Payload | DecodedPayload)[]): readonly IkePayloadSummary[] {
-  return payloads.map((payload) => ({
+/** Each payload's name, length in octets with its header, and what can be said of it. Who has encoded them knows the `lengths`. */
+export function summarizePayloads(
+  payloads: readonly (Payload | DecodedPayload)[],
+  lengths?: readonly number[],
+): readonly IkePayloadSummary[] {
+  return payloads.map((payload, index) => ({
     name: payloadName(payload),
-    length: 'raw' in payload ? payload.raw.length : GENERIC_HEADER_LENGTH + encodePayloadBody(payload).length,
+    length: lengths?.[index] ?? payloadLength(payload),
     detail: payloadDetail(payload),
   }));
+}
+
+function payloadLength(payload: Payload | DecodedPayload): number {
+  return 'raw' in payload ? payload.raw.length : GENERIC_HEADER_LENGTH + encodePayloadBody(payload).length;
 }
 
 function payloadWord(place: MessagePlace, payload: Payload): string {

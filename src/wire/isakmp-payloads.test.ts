@@ -30,10 +30,15 @@ const FIELDS = {
 test('RFC 2408 §3.2: every chain of payloads decodes to what was encoded, and encodes to the same octets', () => {
   fc.assert(
     fc.property(anyPayloads, (payloads) => {
-      const { firstType, bytes } = encodePayloadChain(payloads);
+      const encoded = encodePayloadChain(payloads);
+      const { firstType, bytes, lengths } = encoded;
       const decoded = decode(firstType, bytes);
       assert.deepEqual(decoded.map(withoutRaw), payloads);
-      assert.deepEqual(encodePayloadChain(decoded), { firstType, bytes });
+      assert.deepEqual(encodePayloadChain(decoded), encoded);
+      assert.deepEqual(
+        decoded.map(({ raw }) => raw.length),
+        lengths,
+      );
       assert.deepEqual(rawOctetsFrom(decoded, 0), bytes);
       for (const [index, payload] of decoded.entries()) {
         assert.deepEqual(rawBody(payload), encodePayloadBody(payloads[index] ?? payload));

@@ -150,9 +150,18 @@ export function decodePayloadChain(
   });
 }
 
-/** The chain's octets, and the type for the header's next payload field. */
-export function encodePayloadChain(payloads: readonly Payload[]): { firstType: number; bytes: Uint8Array } {
+/** Payloads as they go on the wire. */
+export interface EncodedChain {
+  /** For the header's next payload field. */
+  readonly firstType: number;
+  readonly bytes: Uint8Array;
+  /** Octets of each payload with its header. */
+  readonly lengths: readonly number[];
+}
+
+export function encodePayloadChain(payloads: readonly Payload[]): EncodedChain {
   const writer = new ByteWriter();
+  const lengths: number[] = [];
   for (const [index, payload] of payloads.entries()) {
     const start = writer.length;
     const next = payloads[index + 1];
@@ -162,9 +171,11 @@ export function encodePayloadChain(payloads: readonly Payload[]): { firstType: n
     const length = writer.length - start;
     invariant(length <= 0xffff, 'a payload counts its octets in 16 bits');
     writer.patchUint16(start + 2, length);
+    lengths.push(length);
   }
   const first = payloads[0];
-  return { firstType: first === undefined ? PAYLOAD_TYPE.none : payloadType(first), bytes: writer.finish() };
+  const firstType = first === undefined ? PAYLOAD_TYPE.none : payloadType(first);
+  return { firstType, bytes: writer.finish(), lengths };
 }
 
 /** A whole message in the clear. */

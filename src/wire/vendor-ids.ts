@@ -33,13 +33,10 @@ const PREFIX_LENGTHS: Partial<Record<VendorIdName, number>> = {
 
 /** Which extension a received vendor ID announces; `undefined` for one that we do not know, which is to be ignored. */
 export function recognizeVendorId(data: Uint8Array): VendorIdName | undefined {
-  return VENDOR_ID_NAMES.find((name) => {
-    const known: Uint8Array = VENDOR_ID[name];
-    const prefixLength = PREFIX_LENGTHS[name];
-    if (prefixLength === undefined && data.length !== known.length) return false;
-    const compared = known.subarray(0, prefixLength ?? known.length);
-    return data.length >= compared.length && compared.every((octet, index) => octet === data[index]);
-  });
+  return KNOWN.find(({ start, isWhole }) => {
+    const hasLength = isWhole ? data.length === start.length : data.length >= start.length;
+    return hasLength && start.every((octet, index) => octet === data[index]);
+  })?.name;
 }
 
 const VENDOR_ID_NAMES: readonly VendorIdName[] = [
@@ -53,3 +50,8 @@ const VENDOR_ID_NAMES: readonly VendorIdName[] = [
   'cisco-unity',
   'strongswan',
 ];
+
+const KNOWN = VENDOR_ID_NAMES.map((name) => {
+  const prefixLength = PREFIX_LENGTHS[name];
+  return { name, start: VENDOR_ID[name].slice(0, prefixLength), isWhole: prefixLength === undefined };
+});

@@ -80,7 +80,6 @@ export class QuickModeExchange {
     this.#environment = environment;
     this.#channel = channel;
     this.#udp = udp;
-    this.#iv = channel.initialIv(messageId);
     this.#endsAt = role === 'responder' ? after(now, RESPONDER_PATIENCE) : NEVER;
   }
 
@@ -100,6 +99,7 @@ export class QuickModeExchange {
 
   /** As initiator: sends message 1, or asks for the computation before it. */
   start(): QuickModeProgress {
+    this.#iv = this.#channel.initialIv(this.messageId);
     return { kind: 'step', step: initiateQuickMode(this.#context()) };
   }
 
