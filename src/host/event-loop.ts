@@ -1,4 +1,4 @@
-import { type Instant, instant, NEVER } from '../lib/time.ts';
+import { after, type Instant, instant, milliseconds, NEVER } from '../lib/time.ts';
 
 /** The monotonic clock, in milliseconds. */
 export function monotonicNow(): Instant {
@@ -12,6 +12,7 @@ const DELAY_MAX = 2 ** 31 - 1;
 export class Alarm {
   readonly #ring: () => void;
   #timer: NodeJS.Timeout | undefined;
+  #timerAt: Instant = NEVER;
   #dueAt: Instant = NEVER;
 
   constructor(ring: () => void) {
@@ -20,21 +21,33 @@ export class Alarm {
 
   /** Rings at `dueAt`, once, instead of at the time set before. */
   set(dueAt: Instant): void {
-    if (dueAt === this.#dueAt && this.#timer !== undefined) return;
-    this.clear();
-    if (dueAt === NEVER) return;
     this.#dueAt = dueAt;
-    // Rounded up: a timer that rings a fraction early would find nothing due.
-    const delay = Math.min(Math.max(0, Math.ceil(dueAt - monotonicNow())), DELAY_MAX);
-    this.#timer = setTimeout(() => {
-      this.clear();
-      this.#ring();
-    }, delay);
+    // A timer that is early looks again when it fires: every message puts deadlines off, and to move it each time would cost more.
+    if (this.#timerAt > dueAt) this.#arm();
   }
 
   clear(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#timerAt = NEVER;
     this.#dueAt = NEVER;
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    const now = monotonicNow();
+    // Rounded up: a timer that fires a fraction early would find nothing due.
+    const delay = Math.min(Math.max(0, Math.ceil(this.#dueAt - now)), DELAY_MAX);
+    this.#timerAt = after(now, milliseconds(delay));
+    this.#timer = setTimeout(() => this.#handleTimer(), delay);
+  }
+
+  #handleTimer(): void {
+    this.#timer = undefined;
+    this.#timerAt = NEVER;
+    if (this.#dueAt === NEVER) return;
+    if (monotonicNow() < this.#dueAt) return this.#arm();
+    this.#dueAt = NEVER;
+    this.#ring();
   }
 }
