@@ -33,13 +33,11 @@ function endChangedVpns(
   config: GatewayConfig,
   out: IkeOutbox,
 ): void {
-  for (const old of previous.vpns) {
-    const changed = config.vpns.find(({ name }) => name === old.name);
-    if (changed !== undefined && meansTheSame(old, changed)) continue;
-    for (const pair of coordinator.tunnels.pairs.all()) {
-      if (pair.vpn.name !== old.name || pair.state === 'ended') continue;
-      coordinator.tunnels.endPair(now, pair, 'configuration-changed', true, out);
-    }
+  const changed = namesOfChanged(previous.vpns, config.vpns);
+  if (changed.size === 0) return;
+  for (const pair of coordinator.tunnels.pairs.all()) {
+    if (!changed.has(pair.vpn.name) || pair.state === 'ended') continue;
+    coordinator.tunnels.endPair(now, pair, 'configuration-changed', true, out);
   }
 }
 
@@ -50,17 +48,18 @@ function endChangedGateways(
   config: GatewayConfig,
   out: IkeOutbox,
 ): void {
-  for (const old of previous.gateways) {
-    const changed = config.gateways.find(({ name }) => name === old.name);
-    if (changed !== undefined && meansTheSame(old, changed)) continue;
-    for (const pair of coordinator.tunnels.pairs.ofGateway(old.name)) {
+  const changed = namesOfChanged(previous.gateways, config.gateways);
+  for (const name of changed) {
+    for (const pair of coordinator.tunnels.pairs.ofGateway(name)) {
       coordinator.tunnels.endPair(now, pair, 'configuration-changed', true, out);
     }
-    for (const sa of [...coordinator.sas]) {
-      if (sa.gateway.name === old.name) coordinator.endIsakmp(now, sa, 'configuration-changed', true, out);
-    }
-    coordinator.peers.delete(old.name);
-    coordinator.leases.forget(old.name);
+  }
+  for (const sa of changed.size > 0 ? [...coordinator.sas] : []) {
+    if (changed.has(sa.gateway.name)) coordinator.endIsakmp(now, sa, 'configuration-changed', true, out);
+  }
+  for (const name of changed) {
+    coordinator.peers.delete(name);
+    coordinator.leases.forget(name);
   }
   for (const gateway of config.gateways) {
     if (gateway.version !== 'v1-only' || coordinator.peers.has(gateway.name)) continue;
@@ -90,6 +89,12 @@ function replaceTunnels(now: Instant, coordinator: Coordinator, config: GatewayC
   }
   coordinator.tunnels.replace([...kept, ...added]);
   return { added, removed: [...old.values()] };
+}
+
+/** Those that are gone, or mean something else now. */
+function namesOfChanged<T extends { readonly name: string }>(old: readonly T[], current: readonly T[]): Set<string> {
+  const byName = new Map(current.map((one) => [one.name, one]));
+  return new Set(old.filter((one) => !meansTheSame(one, byName.get(one.name))).map(({ name }) => name));
 }
 
 /** Deep equality of configuration, except for where it was written; secrets are compared by content. */
