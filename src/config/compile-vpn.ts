@@ -56,7 +56,6 @@ export class VpnCompiler {
       antiReplayWindow: this.#replayWindow(statement),
       ...(idleTime !== undefined && { idleTime: seconds(idleTime) }),
       installInterval: seconds(statement.count('ike', 'install-interval') ?? INSTALL_INTERVAL_DEFAULT),
-      answersVpnMonitor: statement.has('vpn-monitor'),
     };
   }
 

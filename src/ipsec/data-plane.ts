@@ -41,7 +41,7 @@ export class DataPlane {
   constructor(environment: DataPlaneEnvironment) {
     this.#crypto = environment.crypto;
     this.#outbound = new Outbound(this.#policies, this.#counters, environment.random);
-    this.#inbound = new Inbound(this.#associations, this.#policies, this.#counters);
+    this.#inbound = new Inbound(this.#associations, this.#policies, this.#counters, this.#outbound);
   }
 
   /** Carries out a command of the control plane; one that cannot be is answered with a `refused` event. */

@@ -7,7 +7,7 @@
 //  6. padding and next header; dummies end here
 //  7. the inner packet must be one that this SA may carry
 //  8. ECN and, where configured, DSCP of the outer header; TCP's maximum segment size
-//  9. deliver; count it, and report limits, liveness and a moved path
+//  9. deliver, or answer a probe of the tunnel itself; count it, and report limits, liveness and a moved path
 
 import type { Instant } from '../lib/time.ts';
 import { addressFromOctets, type IpAddress, type UdpPath } from '../model/address.ts';
@@ -20,6 +20,7 @@ import { EarlyPackets } from './early-packets.ts';
 import { espSequence, type OpenedPacket, openEsp } from './esp.ts';
 import { Flow, PROTOCOL_AH, PROTOCOL_ESP, PROTOCOL_IPV4, PROTOCOL_IPV6, PROTOCOL_NO_NEXT_HEADER } from './flow.ts';
 import { putUint32, uint32At } from './octets.ts';
+import type { Outbound } from './outbound.ts';
 import type { DataPlaneOutbox } from './outbox.ts';
 import { innerTrafficClass, setTrafficClass, trafficClassAt } from './outer-header.ts';
 import { RateLimit } from './rate-limit.ts';
@@ -29,6 +30,7 @@ import type { InboundSa } from './security-association.ts';
 import { type SecurityAssociationDatabase, samePath } from './security-association-database.ts';
 import type { SecurityPolicyDatabase } from './security-policy-database.ts';
 import { clampTcpMss } from './tcp-mss.ts';
+import { turnProbeIntoAnswer } from './vpn-monitor.ts';
 
 const ESP_HEADER_LENGTH = 8;
 const AH_FIXED_LENGTH = 12;
@@ -42,6 +44,7 @@ export class Inbound {
   readonly #associations: SecurityAssociationDatabase;
   readonly #policies: SecurityPolicyDatabase;
   readonly #counters: Counters;
+  readonly #outbound: Outbound;
   readonly #outer = new Flow();
   readonly #inner = new Flow();
   readonly #quoted = new Flow();
@@ -51,10 +54,17 @@ export class Inbound {
   readonly #early = new EarlyPackets();
   readonly #unknownSpiEvents = new RateLimit(UNKNOWN_SPI_EVENTS_PER_SECOND_MAX);
 
-  constructor(associations: SecurityAssociationDatabase, policies: SecurityPolicyDatabase, counters: Counters) {
+  /** Answers to probes leave through `outbound`. */
+  constructor(
+    associations: SecurityAssociationDatabase,
+    policies: SecurityPolicyDatabase,
+    counters: Counters,
+    outbound: Outbound,
+  ) {
     this.#associations = associations;
     this.#policies = policies;
     this.#counters = counters;
+    this.#outbound = outbound;
     this.#reassembly = new Reassembly(() => counters.drop('reassembly-failed'));
   }
 
@@ -97,7 +107,7 @@ export class Inbound {
       out.event({ kind: 'path-moved', spi: sa.spi, policy: sa.policy, from: sa.udp, to: path });
     if (cause !== undefined || this.#isDummy()) return cause;
     const { start, end } = this.#opened;
-    if (sa.mode === 'tunnel') return this.#deliverTunnel(sa, payload, NO_TRAFFIC_CLASS, out);
+    if (sa.mode === 'tunnel') return this.#deliverTunnel(now, sa, payload, NO_TRAFFIC_CLASS, out);
     const packet = packetFromPath(path, payload, this.#opened);
     if (!this.#inner.read(packet, 0, packet.length)) return 'malformed-inner';
     if (!sa.selectors.matchesUpperLayer(this.#inner)) return 'selector-mismatch';
@@ -131,7 +141,7 @@ export class Inbound {
     if (cause !== undefined || this.#isDummy()) return cause;
     if (protocol === 'ah' && this.#opened.nextHeader === PROTOCOL_ESP) return this.#unwrapBundle(now, sa, buffer, out);
     return sa.mode === 'tunnel'
-      ? this.#deliverTunnel(sa, buffer, trafficClassAt(buffer, outer.start), out)
+      ? this.#deliverTunnel(now, sa, buffer, trafficClassAt(buffer, outer.start), out)
       : this.#deliverTransport(sa, buffer, out);
   }
 
@@ -181,6 +191,7 @@ export class Inbound {
   }
 
   #deliverTunnel(
+    now: Instant,
     sa: InboundSa,
     buffer: Uint8Array,
     outerTrafficClass: number,
@@ -199,6 +210,7 @@ export class Inbound {
       if (trafficClass === undefined) return 'ecn-not-capable';
       if (trafficClass !== before) setTrafficClass(buffer, start, trafficClass);
     }
+    if (turnProbeIntoAnswer(buffer, inner, sa.localWords)) return this.#answer(now, sa, buffer, out);
     return this.#deliver(sa, policy, buffer, inner.end - start, out);
   }
 
@@ -236,6 +248,17 @@ export class Inbound {
     this.#counters.countOpened(sa.protocol, length);
     out.deliver(policy.tunnelInterface, buffer.subarray(inner.start, inner.end));
     reportLimit(sa, sa.usage.count(length), out);
+    return undefined;
+  }
+
+  /** The probe in `#inner`, now an answer, goes back through the tunnel that it came in by. */
+  #answer(now: Instant, sa: InboundSa, buffer: Uint8Array, out: DataPlaneOutbox): DropCause | undefined {
+    const entry = this.#policies.get(sa.policy);
+    if (!entry) return 'no-policy';
+    const { start, end } = this.#inner;
+    this.#counters.countOpened(sa.protocol, end - start);
+    reportLimit(sa, sa.usage.count(end - start), out);
+    this.#outbound.handleAnswer(now, entry, buffer, start, end, out);
     return undefined;
   }
 

@@ -68,6 +68,21 @@ export class Outbound {
     if (cause !== undefined) this.#counters.drop(cause);
   }
 
+  /** Sends a packet of this data plane's own under the policy's SA; the octets around it are left alone. */
+  handleAnswer(
+    now: Instant,
+    entry: PolicyEntry,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    out: DataPlaneOutbox,
+  ): void {
+    const sa = entry.outbound;
+    if (!sa || sa.usage.isHardExpired || !this.#flow.read(buffer.subarray(start, end), 0, end - start)) return;
+    const cause = this.#fit(now, entry, sa, buffer.subarray(start, end), out);
+    if (cause !== undefined) this.#counters.drop(cause);
+  }
+
   /** Sends what waited for this policy's SA; called once it has one. */
   flush(now: Instant, entry: PolicyEntry, out: DataPlaneOutbox): void {
     for (const packet of this.#waiting.take(now, entry.policy.id))

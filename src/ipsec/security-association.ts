@@ -6,6 +6,7 @@ import { ReplayWindow } from './replay-window.ts';
 import { SaUsage } from './sa-usage.ts';
 import { SelectorMatcher } from './selector-matcher.ts';
 import type { Transform } from './transform.ts';
+import { addressWords } from './vpn-monitor.ts';
 
 const ESP_HEADER_LENGTH = 8;
 const ESP_TRAILER_LENGTH = 2;
@@ -139,6 +140,8 @@ export class OutboundSa extends SecurityAssociation {
 /** An SA that receives. */
 export class InboundSa extends SecurityAssociation {
   udp: UdpPath | undefined;
+  /** Our outer address, to recognise probes for it. */
+  readonly localWords: Uint32Array;
   readonly window: ReplayWindow;
   /** Whether a packet that opens is known to come from the peer. */
   readonly isVerifying: boolean;
@@ -146,6 +149,7 @@ export class InboundSa extends SecurityAssociation {
   constructor(now: Instant, sa: IpsecSa, transform: Transform) {
     super(now, sa, transform);
     this.udp = udpPathOf(sa);
+    this.localWords = addressWords(sa.localAddress);
     this.isVerifying = transform.icvLength > 0;
     // RFC 4303 §3.4.3: without integrity a forged number would move the window, so there is no anti-replay then.
     this.window = new ReplayWindow(this.isVerifying ? sa.replayWindow : 0);

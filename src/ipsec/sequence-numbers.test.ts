@@ -61,7 +61,7 @@ class Ends {
     entry.outbound = outbound;
     this.#west = new Outbound(policies, this.westCounters, new SeededRandom(1));
     const associations = new SecurityAssociationDatabase();
-    this.#east = new Inbound(associations, policies, this.eastCounters);
+    this.#east = new Inbound(associations, policies, this.eastCounters, this.#west);
     if (!inbound) return;
     const receiving = new InboundSa(START, inbound, transformOf(inbound));
     receiving.window.accept(sequence);

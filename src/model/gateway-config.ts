@@ -133,7 +133,6 @@ export interface VpnConfig {
   readonly antiReplayWindow: number;
   readonly idleTime?: Seconds;
   readonly installInterval: Seconds;
-  readonly answersVpnMonitor: boolean;
 }
 
 export interface VpnSelectorConfig {

@@ -220,7 +220,6 @@ function vpn(office: Office, parameters: OfficeParameters, number: number): VpnC
     copyOuterDscp: false,
     antiReplayWindow: REPLAY_WINDOW,
     installInterval: seconds(0),
-    answersVpnMonitor: false,
   };
 }
 

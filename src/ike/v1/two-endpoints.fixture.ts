@@ -324,7 +324,6 @@ export function officeConfig(name: 'initiator' | 'responder', ...options: readon
     copyOuterDscp: false,
     antiReplayWindow: 64,
     installInterval: seconds(0),
-    answersVpnMonitor: false,
     ...pick('vpn'),
   };
   return { gateways: [gateway], vpns: [vpn], tunnelInterfaces: [], routes: [], ...pick('config') };
