@@ -159,9 +159,10 @@ export class IpsecTunnels implements PairTimeouts {
 
   handleFailed(now: Instant, sa: IsakmpSa, role: IkeRole, subject: QuickModeSubject, out: IkeOutbox): void {
     this.#dropOffered(now, subject, out);
-    if (role === 'responder') return;
     const tunnel = this.get(subject.policy);
-    if (tunnel) this.#fail(now, tunnel);
+    // What the peer did not finish is for us to do, if the tunnel is to be up always.
+    if (role === 'responder') this.revive(subject.policy, after(now, REVIVE_AFTER));
+    else if (tunnel) this.#fail(now, tunnel);
     this.#services.touch(sa);
   }
 

@@ -2,6 +2,7 @@
 // asked for; then the faults stop, and every tunnel must recover within its deadline and from then on lose nothing.
 
 import { PATIENT, patienceOf } from '../ike/retransmission.ts';
+import { INTERVALS_TO_VERIFY } from '../ike/v1/dead-peer-detection.ts';
 import { after, elapsed, type Instant, instant, milliseconds, type Seconds, seconds } from '../lib/time.ts';
 import type { IkeEvent } from '../model/ike-event.ts';
 import { Attacker } from './attacker.ts';
@@ -306,8 +307,12 @@ class Simulation {
 
 /** Detecting that the peer is gone, one attempt that fails because it began too early, and one that does not; for the slowest branch. */
 function recoveryDeadline({ branches, damagesClear }: SimulationParameters): Seconds {
-  const detections = branches.map(({ deadPeerDetection: { interval, threshold }, ikeLifetime, ipsecLifetime }) =>
-    damagesClear ? Math.max(ikeLifetime, ipsecLifetime) : interval * threshold,
-  );
+  const detections = branches.map((branch) => {
+    const { deadPeerDetection, ikeLifetime, ipsecLifetime, selectorCount } = branch;
+    if (damagesClear) return Math.max(ikeLifetime, ipsecLifetime);
+    // While one selector works, only the verification of the IKE SA finds out that the others do not.
+    const verification = selectorCount > 1 ? INTERVALS_TO_VERIFY + 1 : 0;
+    return deadPeerDetection.interval * (deadPeerDetection.threshold + verification);
+  });
   return seconds(Math.max(...detections) + patienceOf(PATIENT) / 1000 + NEGOTIATION_SECONDS);
 }

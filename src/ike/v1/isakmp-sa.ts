@@ -216,7 +216,7 @@ export class IsakmpSa {
   /** A message of this SA has been authenticated: the peer lives, and is where it came from if a NAT may move it (RFC 3947 §4). */
   noteAuthenticated(now: Instant, out: IkeOutbox): void {
     this.#heardAt = now;
-    this.#liveness?.handleInboundTraffic(now);
+    this.#liveness?.handleIkeMessage(now);
     const to = this.#candidatePath;
     const from = this.#channel.path;
     if (to === undefined || pathsEqual(from, to) || !this.nat.isRemoteBehindNat || now < this.#pathIsSureUntil) return;
@@ -395,5 +395,6 @@ export class IsakmpSa {
       this.exchanges.sendInformational([payload], 'asked whether the peer is there', out);
     }
     if (action?.kind === 'dead') this.#owner.handlePeerDead(now, this, out);
+    if (action?.kind === 'lost') this.#owner.handleUnanswered(now, this, out);
   }
 }
