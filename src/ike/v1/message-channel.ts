@@ -153,7 +153,8 @@ export class MessageChannel {
     const { firstType, bytes, lengths } = encodePayloadChain(payloads);
     const body = iv === undefined ? bytes : this.#encrypt(bytes, iv);
     const header = encodeIsakmpHeader({
-      ...this.cookies,
+      initiatorCookie: this.cookies.initiatorCookie,
+      responderCookie: this.cookies.responderCookie,
       ...IKEV1_VERSION,
       nextPayload: firstType,
       exchangeType: EXCHANGE_NUMBERS[place.exchange],
