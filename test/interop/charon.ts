@@ -98,16 +98,21 @@ export class Charon {
   }
 
   /** Ends the daemon without a word to its peer, as a power failure would. */
-  kill(): void {
-    this.#process.kill('SIGKILL');
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
   }
 
   async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+    this.#process.kill('SIGKILL');
+  }
+
+  /** Returns once the process has gone, and its sockets with it: its successor needs the same ports. */
+  async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const ended = new Promise((resolve) => this.#process.once('exit', resolve));
-    this.#process.kill('SIGTERM');
+    this.#process.kill(signal);
     await Promise.race([ended, sleep(5000)]);
-    this.#process.kill('SIGKILL');
   }
 
   #swanctl(...args: readonly string[]): Promise<Finished> {

@@ -93,7 +93,7 @@ describe('strongSwan and time', { concurrency: 3 }, () => {
     });
     await scenario.wakeTunnel(TO_THEM);
     assert.equal((await scenario.ours.ikeSas()).length, 1, scenario.logs());
-    scenario.theirs.kill();
+    await scenario.theirs.kill();
     const isGone = await eventually(async () => (await scenario.ours.ipsecSas()).length === 0, 40_000);
     assert.ok(isGone, `${await scenario.ours.show('show security ike sa detail')}\n${scenario.logs()}`);
     const reasons = scenario.ours.events.flatMap((event) => (event.kind === 'ike-sa-deleted' ? [event.reason] : []));
@@ -130,7 +130,7 @@ describe('strongSwan and time', { concurrency: 3 }, () => {
     const scenario = new Scenario(context);
     await scenario.start(srxConfiguration(SRX), { swanctl: swanctlConfiguration(SWANCTL) });
     await scenario.wakeTunnel(TO_THEM);
-    scenario.theirs.kill();
+    await scenario.theirs.kill();
     await scenario.restartTheirs();
     assert.equal((await scenario.theirs.initiate('net')).status, 0, scenario.logs());
     assert.equal((await scenario.ping(TO_US)).received, 3, scenario.logs());
