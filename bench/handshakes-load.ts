@@ -15,8 +15,7 @@ import { BareGateway } from './handshakes-gateway.ts';
 export interface LoadRequest {
   readonly group: BenchGroup;
   readonly peerCount: number;
-  /** Rounds against each responder that are not counted, and that are. */
-  readonly warmUpCount: number;
+  /** Rounds against each responder. */
   readonly roundCount: number;
   readonly responders: readonly { readonly name: string; readonly address: string; readonly processId: number }[];
 }
@@ -24,6 +23,8 @@ export interface LoadRequest {
 /** One round against one responder, in milliseconds for each handshake. */
 export interface LoadRound {
   readonly responder: string;
+  /** From 0; the first ones are for warming up. */
+  readonly round: number;
   /** Of the processor, in the responder's process with all its threads. */
   readonly processor: number;
   /** On the clock. */
@@ -46,11 +47,13 @@ class LoadPeer {
     socket.on('message', (datagram, from) => {
       const gateway = this.#gateway;
       if (!gateway) return;
+      // A `Buffer` would share what it slices, which the core does not expect.
+      const octets = new Uint8Array(datagram);
       const path = {
         local: { address: address(socket.address().address), port: from.port },
         remote: { address: address(from.address), port: from.port },
       };
-      this.#act(gateway, (now) => gateway.act(now, (core, out) => core.handleDatagram(now, path, datagram, out)));
+      this.#act(gateway, (now) => gateway.act(now, (core, out) => core.handleDatagram(now, path, octets, out)));
     });
   }
 
@@ -92,7 +95,7 @@ class LoadPeer {
 async function main(request: LoadRequest): Promise<readonly LoadRound[]> {
   const peers = await Promise.all(Array.from({ length: request.peerCount }, (_, index) => openPeer(index)));
   const reports: LoadRound[] = [];
-  for (let round = 0; round < request.warmUpCount + request.roundCount; round++) {
+  for (let round = 0; round < request.roundCount; round++) {
     for (const responder of request.responders) {
       const configOf = peerConfigs(address(responder.address), request.group);
       const before = processorTime(responder.processId);
@@ -100,14 +103,8 @@ async function main(request: LoadRequest): Promise<readonly LoadRound[]> {
       await connectAll(peers, configOf, responder.name);
       const clockTime = performance.now() - start;
       await sleep(SETTLING);
-      const processor = processorTime(responder.processId) - before;
-      if (round >= request.warmUpCount) {
-        reports.push({
-          responder: responder.name,
-          processor: processor / peers.length,
-          clock: clockTime / peers.length,
-        });
-      }
+      const processor = (processorTime(responder.processId) - before) / peers.length;
+      reports.push({ responder: responder.name, round, processor, clock: clockTime / peers.length });
       for (const peer of peers) peer.stop();
       await sleep(SETTLING * 3);
     }

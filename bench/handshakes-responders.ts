@@ -21,9 +21,17 @@ const SWANCTL = '/usr/sbin/swanctl';
 const START_TIMEOUT = 60_000;
 const STOP_TIMEOUT = 10_000;
 
+/**
+ * As it comes, or with everything set that is fastest: both without a line of log for each SA; charon also with what its manual has
+ * for many peers, one connection that takes all of them, and Diffie-Hellman exponents as short as ours.
+ */
+export type Tuning = 'as it comes' | 'tuned';
+
 /** A process that answers. It ends with its namespaces at the latest. */
 export interface Responder {
   readonly name: string;
+  readonly program: 'sallyport' | 'charon';
+  readonly tuning: Tuning;
   readonly address: string;
   readonly processId: number;
   stop(): Promise<void>;
@@ -37,32 +45,31 @@ export interface ResponderPlace {
   readonly peerCount: number;
 }
 
-/** charon as it comes, or with everything set that its manual has for many peers; that includes Diffie-Hellman exponents as short as ours. */
-export type CharonTuning = 'as-it-comes' | 'tuned';
-
 /** Why charon cannot take part, or `undefined`. */
 export function whyNoCharon(): string | undefined {
   const missing = [CHARON, SWANCTL].find((path) => !existsSync(path));
   return missing === undefined ? undefined : `strongSwan is not installed (no ${missing})`;
 }
 
-/** Ours, logging as it does by default. */
-export async function startSallyport(place: ResponderPlace, number: number): Promise<Responder> {
+export async function startSallyport(place: ResponderPlace, number: number, tuning: Tuning): Promise<Responder> {
   const { namespaces, folder, peerCount, group } = place;
   const namespace = connect(namespaces, number);
   const local = responderAddress(number);
-  const configuration = join(folder, 'sallyport.conf');
-  const control = join(folder, 'sallyport.control');
-  const log = join(folder, 'sallyport.log');
+  const [configuration, control, log] = ['conf', 'control', 'log'].map((name) =>
+    join(folder, `sallyport-${number}.${name}`),
+  );
+  if (!configuration || !control || !log) throw new Error('unreachable');
   writeFileSync(configuration, responderText(local, peerCount, group));
   const output = openSync(log, 'w');
-  const args = [...process.execArgv, SALLYPORT, 'run', '-c', configuration, '--control', control];
+  const logLevel = tuning === 'tuned' ? 'warning' : 'info';
+  const options = ['-c', configuration, '--control', control, '--log-level', logLevel];
+  const args = [...process.execArgv, SALLYPORT, 'run', ...options];
   const child = namespaces.spawn(namespace, process.execPath, args, { stdio: ['ignore', output, output] });
   await waitFor(child, () => existsSync(control), log);
-  return responder('sallyport', local, child);
+  return responder('sallyport', tuning, local, child);
 }
 
-export async function startCharon(place: ResponderPlace, number: number, tuning: CharonTuning): Promise<Responder> {
+export async function startCharon(place: ResponderPlace, number: number, tuning: Tuning): Promise<Responder> {
   const { namespaces, peerCount, group } = place;
   const namespace = connect(namespaces, number);
   const local = responderAddress(number);
@@ -80,13 +87,15 @@ export async function startCharon(place: ResponderPlace, number: number, tuning:
   await waitFor(child, () => existsSync(join(folder, 'vici.socket')), log);
   const loaded = spawnSync(SWANCTL, ['--load-all', '--file', connections, '--uri', socket], { encoding: 'utf8', env });
   if (loaded.status !== 0) throw new Error(`swanctl --load-all: ${loaded.stdout}${loaded.stderr}`);
-  return responder(`charon, ${tuning.replaceAll('-', ' ')}`, local, child);
+  return responder('charon', tuning, local, child);
 }
 
-function responder(name: string, local: string, child: ChildProcess): Responder {
+function responder(program: Responder['program'], tuning: Tuning, local: string, child: ChildProcess): Responder {
   const ended = once(child, 'exit');
   return {
-    name,
+    name: `${program} ${tuning}`,
+    program,
+    tuning,
     address: local,
     processId: child.pid ?? 0,
     stop: async () => {
@@ -109,7 +118,7 @@ function connect(namespaces: Namespaces, number: number): string {
   return namespace;
 }
 
-function strongswanConf(folder: string, tuning: CharonTuning): string {
+function strongswanConf(folder: string, tuning: Tuning): string {
   const settings =
     tuning === 'tuned'
       ? 'ikesa_table_size = 1024\n  ikesa_table_segments = 16\n  dos_protection = no\n  install_routes = no'

@@ -12,24 +12,30 @@ import { Namespaces, removeStaleNamespaces, whyNoNamespaces } from '../lab/names
 import { type BenchGroup, PEER_NETWORK } from './handshakes-configuration.ts';
 import { measureInProcess } from './handshakes-in-process.ts';
 import type { LoadRequest, LoadRound } from './handshakes-load.ts';
-import { type Responder, startCharon, startSallyport, whyNoCharon } from './handshakes-responders.ts';
+import { type Responder, startCharon, startSallyport, type Tuning, whyNoCharon } from './handshakes-responders.ts';
+import { describeMachine, spreadOf } from './measure.ts';
 
 const GROUPS: readonly BenchGroup[] = ['group14', 'group19'];
-const WARM_UP_COUNT = 3;
+const TUNINGS: readonly Tuning[] = ['as it comes', 'tuned'];
+/** Until Node has compiled what matters: some 2,500 handshakes. */
+const WARM_UP_COUNT = 10;
 const LOAD = fileURLToPath(new URL('./handshakes-load.js', import.meta.url));
 
 const { values } = parseArgs({
   options: {
     peers: { type: 'string', default: '250' },
-    rounds: { type: 'string', default: '7' },
+    runs: { type: 'string', default: '7' },
     group: { type: 'string', multiple: true },
     'without-charon': { type: 'boolean', default: false },
+    // The runner gives the same parameters to every benchmark; this one means nothing here.
+    seconds: { type: 'string' },
   },
 });
 const groups = GROUPS.filter((group) => values.group?.includes(group) ?? true);
 const peerCount = Number(values.peers);
-const roundCount = Number(values.rounds);
+const roundCount = Number(values.runs);
 
+console.log(describeMachine());
 console.log(`Main Mode and Quick Mode as responder, pre-shared key, AES-128, SHA-256, no PFS; ${peerCount} peers`);
 for (const group of groups) benchInProcess(group);
 const obstacle = whyNoNamespaces();
@@ -43,7 +49,7 @@ function benchInProcess(group: BenchGroup): void {
   const responder = rounds.map((round) => round.responder);
   const computing = rounds.map((round) => round.computing / round.responder);
   console.log(
-    `${group}, both sides in this process: ${describe(responder)}; ${percent(median(computing))} Diffie-Hellman`,
+    `${group}, both sides in this process: ${describe(responder)}; ${(spreadOf(computing).median * 100).toFixed(0)} % Diffie-Hellman`,
   );
 }
 
@@ -56,11 +62,12 @@ async function benchProcesses(group: BenchGroup): Promise<void> {
     // Every peer's address is an address of this namespace.
     namespaces.ip('load', 'route', 'add', 'local', PEER_NETWORK, 'dev', 'lo');
     const place = { namespaces, folder, group, peerCount };
-    const responders = [await startSallyport(place, 0)];
-    if (charonObstacle === undefined) {
-      responders.push(await startCharon(place, 1, 'as-it-comes'), await startCharon(place, 2, 'tuned'));
+    const responders: Responder[] = [];
+    for (const tuning of TUNINGS) {
+      responders.push(await startSallyport(place, responders.length, tuning));
+      if (charonObstacle === undefined) responders.push(await startCharon(place, responders.length, tuning));
     }
-    const request: LoadRequest = { group, peerCount, warmUpCount: WARM_UP_COUNT, roundCount, responders };
+    const request: LoadRequest = { group, peerCount, roundCount: WARM_UP_COUNT + roundCount, responders };
     report(group, responders, runLoad(namespaces, request));
     for (const responder of responders) await responder.stop();
   } finally {
@@ -77,32 +84,26 @@ function runLoad(namespaces: Namespaces, request: LoadRequest): readonly LoadRou
 }
 
 function report(group: BenchGroup, responders: readonly Responder[], rounds: readonly LoadRound[]): void {
-  const times = responders.map(({ name }) => rounds.filter(({ responder }) => responder === name));
-  const ours = times[0] ?? [];
-  for (const [index, { name }] of responders.entries()) {
-    const own = times[index] ?? [];
+  const timesOf = ({ name }: Responder): readonly number[] =>
+    rounds.filter(({ responder }) => responder === name).map(({ processor }) => processor);
+  for (const responder of responders) {
+    const [first = Number.NaN] = timesOf(responder);
+    const times = timesOf(responder).slice(WARM_UP_COUNT);
+    console.log(`${group}, ${responder.name}: ${describe(times)}; ${(1000 / first).toFixed(0)} right after the start`);
+    const rival = responders.find((other) => other !== responder && other.tuning === responder.tuning);
+    if (rival === undefined || responder.program !== 'sallyport') continue;
     // Round by round, since they were run by turns: whatever slows the machine down slows both.
-    const ratios = own.map(({ processor }, round) => processor / (ours[round]?.processor ?? Number.NaN));
-    const ratio = index === 0 ? '' : `; sallyport answers ${spread(ratios)} times as many`;
-    console.log(`${group}, ${name}: ${describe(own.map(({ processor }) => processor))}${ratio}`);
+    const rivals = timesOf(rival).slice(WARM_UP_COUNT);
+    const ratios = spreadOf(times.map((time, round) => (rivals[round] ?? Number.NaN) / time));
+    const [median, lowest, highest] = [ratios.median, ratios.lowest, ratios.highest].map((ratio) => ratio.toFixed(2));
+    console.log(
+      `${group}, ${responder.tuning}: sallyport answers ${median} (${lowest} to ${highest}) times as many as charon`,
+    );
   }
 }
 
 /** From milliseconds of one core for each handshake. */
 function describe(milliseconds: readonly number[]): string {
-  const rates = milliseconds.map((time) => 1000 / time);
-  const best = Math.round(Math.max(...rates));
-  return `${Math.round(median(rates))} handshakes a second and core (${Math.round(Math.min(...rates))} to ${best})`;
-}
-
-function spread(ratios: readonly number[]): string {
-  return `${median(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`;
-}
-
-function percent(share: number): string {
-  return `${Math.round(share * 100)} %`;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+  const { median, lowest, highest } = spreadOf(milliseconds.map((time) => 1000 / time));
+  return `${median.toFixed(0)} handshakes a second and core (${lowest.toFixed(0)} to ${highest.toFixed(0)})`;
 }
