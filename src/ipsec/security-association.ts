@@ -4,7 +4,7 @@ import type { IpsecMode, IpsecProtocol, IpsecSa, PolicyId, Spi } from '../model/
 import { OuterHeader } from './outer-header.ts';
 import { ReplayWindow } from './replay-window.ts';
 import { SaUsage } from './sa-usage.ts';
-import { SelectorMatcher } from './selector-matcher.ts';
+import { type SelectorMatcher, selectorMatcher } from './selector-matcher.ts';
 import type { Transform } from './transform.ts';
 import { addressWords } from './vpn-monitor.ts';
 
@@ -45,7 +45,7 @@ abstract class SecurityAssociation {
     this.remoteAddress = sa.remoteAddress;
     this.family = addressFamily(sa.remoteAddress);
     this.wrappedInAh = sa.wrappedInAh;
-    this.selectors = new SelectorMatcher(sa.selectors);
+    this.selectors = selectorMatcher(sa.selectors);
     this.transform = transform;
     this.usage = new SaUsage(now, sa.lifetime);
     this.headerLength =

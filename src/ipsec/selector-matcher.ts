@@ -37,6 +37,17 @@ export class SelectorMatcher {
   }
 }
 
+const matchers = new WeakMap<SelectorPair, SelectorMatcher>();
+
+/** The matcher of these selectors: the two SAs of a pair, which come with the same ones, share it. */
+export function selectorMatcher(selectors: SelectorPair): SelectorMatcher {
+  const known = matchers.get(selectors);
+  if (known !== undefined) return known;
+  const made = new SelectorMatcher(selectors);
+  matchers.set(selectors, made);
+  return made;
+}
+
 /** One side of a pair. */
 export class SideMatcher {
   readonly first: Uint32Array;
