@@ -15,6 +15,7 @@ import { type Instant, instant } from '../src/lib/time.ts';
 import type { DataPlaneCommand } from '../src/model/data-plane.ts';
 import { peerConfigs, responderAddress, responderConfig } from './handshakes-configuration.ts';
 import { BareGateway, converse, letTimePass } from './handshakes-gateway.ts';
+import { describeMachine } from './measure.ts';
 
 const COUNTS = [1000, 10_000];
 const GOAL_KIB = 16;
@@ -22,24 +23,18 @@ const WARM_UP_COUNT = 200;
 /** Past the time that a finished exchange is kept for answering duplicates. */
 const FIVE_MINUTES = 300_000;
 
-const { values } = parseArgs({
-  // The runner gives the same parameters to every benchmark; these two mean nothing here.
-  options: {
-    tunnels: { type: 'string' },
-    only: { type: 'string' },
-    runs: { type: 'string' },
-    seconds: { type: 'string' },
-  },
-});
+const { values } = parseArgs({ options: { tunnels: { type: 'string' }, only: { type: 'string' } } });
 if (values.only === undefined) {
   const counts = values.tunnels === undefined ? COUNTS : [Number(values.tunnels)];
+  console.log(describeMachine());
   console.log(`memory of one established tunnel; the goal is ${GOAL_KIB} KiB`);
   for (const count of counts) for (const part of ['control plane', 'both planes']) measureInProcess(count, part);
 } else measure(Number(values.tunnels), values.only === 'both planes');
 
 function measureInProcess(count: number, part: string): void {
   const script = fileURLToPath(import.meta.url);
-  spawnSync(process.execPath, [script, '--tunnels', String(count), '--only', part], { stdio: 'inherit' });
+  const args = [script, '--tunnels', String(count), '--only', part];
+  if (spawnSync(process.execPath, args, { stdio: 'inherit' }).status !== 0) process.exitCode = 1;
 }
 
 function measure(count: number, hasDataPlane: boolean): void {
