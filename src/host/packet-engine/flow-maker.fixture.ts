@@ -148,7 +148,9 @@ function byFlow(packets: readonly Uint8Array[]): ReadonlyMap<string, readonly st
     const plain = packet.slice();
     if (isIpv4 && ((packet[6] ?? 0) & 0x40) !== 0) plain.fill(0, 4, 6).fill(0, 10, 12);
     const upper = isIpv4 ? ((packet[0] ?? 0) & 15) * 4 : 40;
-    const key = `${isIpv4} ${packet[isIpv4 ? 9 : 6]} ${toHex(packet.subarray(upper, upper + 4))}`;
+    const addresses = isIpv4 ? packet.subarray(12, 20) : packet.subarray(8, 40);
+    const ports = packet.subarray(upper, upper + 4);
+    const key = `${toHex(addresses)} ${packet[isIpv4 ? 9 : 6]} ${toHex(ports)}`;
     const list = flows.get(key) ?? [];
     list.push(toHex(plain));
     flows.set(key, list);

@@ -1,0 +1,337 @@
+// The engine against the plain data plane with Node's cryptography: the same random traffic goes through both, and everything that comes out
+// of either, packets and counters, must be the same. fast-check prints the seed of a failure and the smallest situation that still has it.
+// SALLYPORT_DIFFERENTIAL_RUNS=2000 makes it long, SALLYPORT_DIFFERENTIAL_SEED=… runs one seed again.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { DataPlane } from '../../ipsec/data-plane.ts';
+import {
+  innerPacket,
+  newPlane,
+  policy,
+  RecordingOutbox,
+  reversed,
+  saPair,
+  selectors,
+} from '../../ipsec/two-planes.fixture.ts';
+import { SeededRandom } from '../../lib/random.ts';
+import { type Instant, instant } from '../../lib/time.ts';
+import type { EncryptionAlgorithm, IntegrityAlgorithm } from '../../model/algorithms.ts';
+import { encryptionTraits } from '../../model/algorithms.ts';
+import type { SecurityPolicy } from '../../model/data-plane.ts';
+import { type IpsecSa, policyId, spi } from '../../model/ipsec-sa.ts';
+import { classifyUdp4500 } from '../../wire/udp-encapsulation.ts';
+import type { TunnelOffload } from '../tunnel-device.ts';
+import { EngineBench, TUNNELS } from './engine-bench.fixture.ts';
+import { describeLoss, FlowMaker } from './flow-maker.fixture.ts';
+import type { EngineFeature } from './messages.ts';
+import { plainFrame, randomSuperPacket, type TunnelFrame } from './naive-offload.fixture.ts';
+import { disturb, oddPacket } from './odd-packets.fixture.ts';
+
+const RUNS = Number(process.env['SALLYPORT_DIFFERENTIAL_RUNS'] ?? 24);
+const SEED = process.env['SALLYPORT_DIFFERENTIAL_SEED'];
+const STEPS = 10;
+/** Octets that one step puts in at most, for nothing may be lost in a buffer. */
+const STEP_LENGTH_MAX = 100_000;
+const PACKET_OVERHEAD = 600;
+
+type Suite = readonly ['esp' | 'ah', EncryptionAlgorithm, IntegrityAlgorithm];
+
+const SUITES: readonly Suite[] = [
+  ['esp', 'aes-256-gcm', 'none'],
+  ['esp', 'aes-128-gcm-8', 'none'],
+  ['esp', 'chacha20-poly1305', 'none'],
+  ['esp', 'aes-256-cbc', 'hmac-sha-256-128'],
+  ['esp', 'aes-128-cbc', 'hmac-sha1-96'],
+  ['esp', '3des-cbc', 'hmac-md5-96'],
+  ['esp', 'aes-192-cbc', 'hmac-sha-384'],
+  ['esp', 'aes-256-ctr', 'hmac-sha-512'],
+  ['esp', 'aes-128-ccm', 'none'],
+  ['esp', 'aes-256-gmac', 'none'],
+  ['esp', 'null', 'aes-cmac-96'],
+  ['ah', 'null', 'hmac-sha-256-128'],
+  ['ah', 'null', 'hmac-sha-512'],
+];
+
+/** One SA each way, of one family inside, bound to one tunnel. */
+interface SaChoice {
+  readonly suite: Suite;
+  readonly isUdp: boolean;
+  readonly isExtended: boolean;
+}
+
+interface Situation {
+  /** For each tunnel IPv4, then IPv6. */
+  readonly sas: readonly SaChoice[];
+  readonly offload: TunnelOffload;
+  readonly without: readonly EngineFeature[];
+  readonly policy: Pick<SecurityPolicy, 'dfBit' | 'copyOuterDscp' | 'mtu' | 'tcpMss'>;
+  readonly seed: number;
+}
+
+const anyPolicy = fc.record(
+  {
+    dfBit: fc.constantFrom('clear' as const, 'set' as const, 'copy' as const),
+    copyOuterDscp: fc.boolean(),
+    mtu: fc.constantFrom(9000, 1400),
+    tcpMss: fc.constantFrom(536, 1350),
+  },
+  { requiredKeys: ['dfBit', 'copyOuterDscp'] },
+);
+
+const anySituation: fc.Arbitrary<Situation> = fc.record({
+  sas: fc.array(fc.record({ suite: fc.constantFrom(...SUITES), isUdp: fc.boolean(), isExtended: fc.boolean() }), {
+    minLength: 2 * TUNNELS.length,
+    maxLength: 2 * TUNNELS.length,
+  }),
+  offload: fc.constantFrom('none' as const, 'tcp' as const, 'tcp-and-udp' as const, 'tcp-and-udp' as const),
+  without: fc
+    .subarray(['udp-segmentation', 'udp-receive-offload', 'vectors', 'openssl'] as const)
+    .map((features) => (features.length > 2 ? [] : features)),
+  policy: anyPolicy,
+  seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+});
+
+test('the engine does to every packet what the plain data plane does, and counts the same', async () => {
+  await fc.assert(
+    fc.asyncProperty(anySituation, async (situation) => {
+      const comparison = new Comparison(situation);
+      try {
+        for (let step = 0; step < STEPS; step++) await comparison.step();
+        await comparison.finish();
+      } finally {
+        await comparison.stop();
+      }
+    }),
+    {
+      numRuns: RUNS,
+      endOnFailure: true,
+      includeErrorInReport: true,
+      ...(SEED === undefined ? {} : { seed: Number(SEED) }),
+    },
+  );
+});
+
+/** An engine and a plain data plane with the same SAs, and a plain peer that protects what they are to open. */
+class Comparison {
+  readonly #situation: Situation;
+  readonly #random: SeededRandom;
+  readonly #flows: FlowMaker;
+  readonly #bench: EngineBench;
+  readonly #plain: DataPlane = newPlane(1);
+  readonly #peer: DataPlane = newPlane(2);
+  /** Two more, who open what the engine and the plain data plane have sent. */
+  readonly #openers = [newPlane(3), newPlane(4)];
+  readonly #old: Uint8Array[][] = [[], [], [], []];
+  readonly #isAnyRandom: boolean;
+
+  constructor(situation: Situation) {
+    this.#situation = situation;
+    this.#random = new SeededRandom(situation.seed);
+    this.#flows = new FlowMaker(this.#random);
+    this.#bench = new EngineBench(situation);
+    // An IV, or an ICV about an identification that was drawn.
+    this.#isAnyRandom = situation.sas.some(
+      ({ suite: [protocol, encryption] }) => protocol === 'ah' || encryptionTraits(encryption).blockLength > 1,
+    );
+    for (const [index, choice] of situation.sas.entries()) this.#establish(index, choice);
+  }
+
+  /** A batch of packets one way or the other. */
+  async step(): Promise<void> {
+    const tunnel = this.#below(TUNNELS.length);
+    if (this.#random.fraction() < 0.5) await this.#sendOut(tunnel);
+    else await this.#bringIn(tunnel);
+  }
+
+  async finish(): Promise<void> {
+    const { dataPlane } = await this.#bench.counters();
+    assert.deepEqual(dataPlane, this.#plain.counters());
+    assert.deepEqual(
+      this.#bench.events.filter(({ kind }) => kind === 'refused'),
+      [],
+    );
+  }
+
+  stop(): Promise<void> {
+    return this.#bench.stop();
+  }
+
+  async #sendOut(tunnel: number): Promise<void> {
+    const { offload } = this.#situation;
+    const frames = this.#frames();
+    const out = new RecordingOutbox();
+    for (const piece of frames.flatMap(({ pieces }) => pieces))
+      this.#plain.handleInnerPacket(now(), TUNNELS[tunnel], piece.slice(), 0, piece.length, out);
+    const written = offload === 'none' ? frames.flatMap(({ pieces }) => pieces) : frames.map(({ octets }) => octets);
+    await this.#bench.writeTunnel(tunnel, written);
+    await this.#compare(out);
+  }
+
+  async #bringIn(tunnel: number): Promise<void> {
+    const made = new RecordingOutbox();
+    for (const piece of this.#frames().flatMap(({ pieces }) => pieces))
+      this.#peer.handleInnerPacket(now(), TUNNELS[tunnel], piece.slice(), 0, piece.length, made);
+    const out = new RecordingOutbox();
+    const path = this.#bench.path(tunnel);
+    const datagrams = disturb(
+      this.#random,
+      made.udp.map(({ payload }) => payload),
+      this.#old[tunnel] ?? [],
+    ).filter(({ length }) => length > 0);
+    for (const datagram of datagrams)
+      if (classifyUdp4500(datagram) === 'esp') this.#plain.handleUdpPacket(now(), path, datagram.slice(), out);
+    this.#bench.sendUdp(tunnel, datagrams);
+    const packets = disturb(this.#random, made.ip, this.#old[2 + tunnel] ?? []);
+    for (const protocol of [50, 51] as const) {
+      // A raw socket is given what its protocol's number is in the header.
+      const own = packets.filter((packet) => ((packet[9] ?? 0) === 51 ? 51 : 50) === protocol);
+      for (const packet of own) this.#plain.handleIpPacket(now(), packet.slice(), out);
+      await this.#bench.writeRaw(protocol, own);
+      // The order of packets of one socket is certain, that of two sockets is not.
+      await this.#compare(out);
+      out.delivered.length = out.udp.length = out.ip.length = 0;
+    }
+  }
+
+  async #compare(expected: RecordingOutbox): Promise<void> {
+    const actual = await this.#bench.take();
+    for (const [index, name] of TUNNELS.entries()) {
+      const delivered = expected.delivered.filter(({ tunnelInterface }) => tunnelInterface === name);
+      const lost = describeLoss(
+        delivered.map(({ packet }) => packet),
+        actual.tunnels[index] ?? [],
+      );
+      assert.equal(lost, '', name);
+      const remote = this.#bench.path(index).remote.port;
+      const sent = expected.udp.filter(({ path }) => path.remote.port === remote).map(({ payload }) => payload);
+      this.#compareSent(`UDP to peer ${index}`, sent, actual.udp[index] ?? []);
+    }
+    this.#compareSent('raw', expected.ip, actual.raw);
+    this.#compareOpened(expected, actual);
+  }
+
+  /** Octet for octet where nothing is drawn at random; else lengths, headers, SPIs and sequence numbers. */
+  #compareSent(what: string, expected: readonly Uint8Array[], actual: readonly Uint8Array[]): void {
+    assert.equal(actual.length, expected.length, `${what}: packets`);
+    for (const [index, packet] of expected.entries()) {
+      const other = actual[index] ?? new Uint8Array(0);
+      assert.equal(other.length, packet.length, `${what}: length of packet ${index}`);
+      const end = this.#isAnyRandom ? knownLength(what === 'raw', packet) : packet.length;
+      const [a, b] = [packet, other].map((each) => withoutIdentification(what === 'raw', each.slice(0, end)));
+      assert.deepEqual(b, a, `${what}: packet ${index}`);
+    }
+  }
+
+  #compareOpened(
+    expected: RecordingOutbox,
+    actual: { readonly udp: readonly (readonly Uint8Array[])[]; readonly raw: readonly Uint8Array[] },
+  ): void {
+    const [first, second] = [new RecordingOutbox(), new RecordingOutbox()];
+    for (const [index] of TUNNELS.entries()) {
+      const path = this.#bench.path(index);
+      for (const { payload } of expected.udp.filter((each) => each.path.remote.port === path.remote.port))
+        this.#openers[0]?.handleUdpPacket(now(), reversed(path), payload, first);
+      for (const payload of actual.udp[index] ?? [])
+        this.#openers[1]?.handleUdpPacket(now(), reversed(path), payload, second);
+    }
+    for (const packet of expected.ip) this.#openers[0]?.handleIpPacket(now(), packet, first);
+    for (const packet of actual.raw) this.#openers[1]?.handleIpPacket(now(), packet, second);
+    assert.equal(second.delivered.length, first.delivered.length);
+    for (const [index, { packet, tunnelInterface }] of first.delivered.entries()) {
+      assert.equal(second.delivered[index]?.tunnelInterface, tunnelInterface);
+      assert.ok(
+        Buffer.from(packet).equals(second.delivered[index]?.packet ?? new Uint8Array(0)),
+        `opened packet ${index}`,
+      );
+    }
+  }
+
+  /** What a host sends into a tunnel in one go, up to what no buffer loses. */
+  #frames(): readonly TunnelFrame[] {
+    const { offload } = this.#situation;
+    const frames: TunnelFrame[] = [];
+    let room = STEP_LENGTH_MAX;
+    const add = (frame: TunnelFrame) => {
+      for (const { length } of frame.pieces) room -= length + PACKET_OVERHEAD;
+      if (room >= 0) frames.push(frame);
+    };
+    while (room > 0) {
+      const kind = this.#random.fraction();
+      if (kind < 0.3) {
+        // Its own turn needs room for all of it.
+        const length = Math.min(65_535, Math.max(100, Math.floor(room / 3)));
+        add(randomSuperPacket(this.#random, offload !== 'tcp', length));
+      } else if (kind < 0.6) for (const packet of this.#flows.batch(1 + this.#below(40))) add(plainFrame(packet));
+      else if (kind < 0.9) add(plainFrame(oddPacket(this.#random, 65_535)));
+      else if (kind < 0.95) add(plainFrame(innerPacket({ length: 60 + this.#below(1300) })));
+      else break;
+    }
+    return frames;
+  }
+
+  #establish(index: number, { suite, isUdp, isExtended }: SaChoice): void {
+    const [protocol, encryption, integrity] = suite;
+    const tunnel = index >> 1;
+    const [inner, name] = [index % 2 === 0 ? '10.0.0.0/8' : '2001:db8::/32', TUNNELS[tunnel]];
+    const path = this.#bench.path(tunnel);
+    const id = policyId(`${name} ${inner}`);
+    const common = {
+      protocol,
+      policy: id,
+      ...(isUdp && protocol === 'esp' ? { udp: path } : {}),
+      selectors: selectors(inner, inner),
+      extendedSequenceNumbers: isExtended,
+    };
+    const out = saPair(encryption, integrity, { ...common, spi: spi(0x1000 + 2 * index) });
+    const back = saPair(encryption, integrity, { ...common, spi: spi(0x1001 + 2 * index) });
+    const common2 = policy({
+      id,
+      order: index,
+      selectors: common.selectors,
+      tunnelInterface: name ?? '',
+      ...this.#situation.policy,
+    });
+    const ours = [this.#plain, this.#bench];
+    for (const plane of [this.#plain, this.#peer, ...this.#openers, this.#bench]) {
+      const isOurs = ours.some((each) => each === plane);
+      // The peer's SAs are the same ones turned round.
+      const [outbound, inbound] = isOurs
+        ? [out.outbound, turned(back.outbound, 'inbound')]
+        : [turned(back.inbound, 'outbound'), out.inbound];
+      for (const command of [
+        { kind: 'put-policy', policy: common2 },
+        { kind: 'add-outbound', sa: outbound },
+        { kind: 'add-inbound', sa: inbound },
+        { kind: 'use-outbound', policy: id, spi: outbound.spi },
+      ] as const)
+        if (plane instanceof EngineBench) plane.command(command);
+        else plane.handleCommand(now(), command, new RecordingOutbox());
+    }
+  }
+
+  #below(limit: number): number {
+    return Math.floor(this.#random.fraction() * limit);
+  }
+}
+
+function turned(sa: IpsecSa, direction: 'inbound' | 'outbound'): IpsecSa {
+  return { ...sa, direction };
+}
+
+/** How much of a packet no chance has a part in: SPI and sequence number, and the IPv4 header before them. */
+function knownLength(isRaw: boolean, packet: Uint8Array): number {
+  if (!isRaw) return 8;
+  const isLaterFragment = (((packet[6] ?? 0) & 0x1f) | (packet[7] ?? 0)) !== 0;
+  return isLaterFragment ? 20 : 28;
+}
+
+/** Each data plane numbers its IPv4 packets on from a number that it has drawn. */
+function withoutIdentification(isRaw: boolean, packet: Uint8Array): Uint8Array {
+  return isRaw ? packet.fill(0, 4, 6).fill(0, 10, 12) : packet;
+}
+
+function now(): Instant {
+  return instant(performance.now());
+}

@@ -1,0 +1,256 @@
+// The engine of the product, in its worker, with everything that it has between its descriptors, and this process at their other ends: socket
+// pairs where it has TUN devices and raw sockets (they keep the borders of packets, as those do), and UDP over the loopback interface,
+// where the kernel splits and joins messages as anywhere. Needs no privileges.
+
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { address, type UdpPath } from '../../model/address.ts';
+import type { DataPlaneCommand, DataPlaneEvent } from '../../model/data-plane.ts';
+import { EngineClient } from '../engine-client.ts';
+import { AF_INET, check, libc, NativeMemory, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SOCK_DGRAM, SOL_SOCKET } from '../libc.ts';
+import { socketAddress } from '../socket-address.ts';
+import type { TunnelOffload } from '../tunnel-device.ts';
+import { Arena } from './arena.ts';
+import { EngineTally } from './engine-counters.ts';
+import type { EngineCounters, EngineFeature } from './messages.ts';
+import { splitNaively } from './naive-offload.fixture.ts';
+import { SendBatch } from './send-batch.ts';
+
+const AF_UNIX = 1;
+const SOCK_SEQPACKET = 5;
+const SOCK_NONBLOCK = 0o4000;
+const LOOPBACK = address('127.0.0.1');
+const NAT_TRAVERSAL_PORT = 4500;
+const READ_MAX = 70_000;
+const BUFFER_LENGTH = 4 * 1024 * 1024;
+/** Milliseconds. */
+const PATIENCE = 10_000;
+
+export const TUNNELS = ['st0.0', 'st0.1'] as const;
+const PEERS = 2;
+
+export interface BenchOptions {
+  readonly offload: TunnelOffload;
+  readonly without: readonly EngineFeature[];
+}
+
+/** What came out of the engine. */
+export interface BenchOutput {
+  /** By tunnel, super-packets taken apart. */
+  readonly tunnels: readonly (readonly Uint8Array[])[];
+  /** By peer. */
+  readonly udp: readonly (readonly Uint8Array[])[];
+  readonly raw: readonly Uint8Array[];
+}
+
+export class EngineBench {
+  readonly events: DataPlaneEvent[] = [];
+  readonly notices: string[] = [];
+  readonly ike: Uint8Array[] = [];
+  readonly #engine: EngineClient;
+  readonly #offload: TunnelOffload;
+  readonly #tunnels = TUNNELS.map(() => socketPair());
+  readonly #rawEsp = socketPair();
+  readonly #rawAh = socketPair();
+  readonly #rawSend = socketPair();
+  readonly #udp = udpSocket();
+  readonly #peers = Array.from({ length: PEERS }, () => udpSocket());
+  readonly #arena = new Arena(8 * 1024 * 1024);
+  readonly #tally = new EngineTally();
+  readonly #batch = new SendBatch(this.#arena, this.#tally, () => {});
+  readonly #out = this.#arena.reserve(6 * 1024 * 1024);
+  readonly #in = this.#arena.reserve(READ_MAX);
+  #written = { tunnel: 0, socket: 0 };
+  #sent = 0;
+  /** Packets that the engine has put out, and that were taken. */
+  #taken = 0;
+
+  constructor(options: BenchOptions) {
+    this.#offload = options.offload;
+    this.#engine = new EngineClient(
+      [
+        { family: 4, protocol: 50, descriptor: this.#rawEsp.near },
+        { family: 4, protocol: 51, descriptor: this.#rawAh.near },
+        { family: 4, protocol: 'send', descriptor: this.#rawSend.near },
+      ],
+      {
+        handleDatagram: (_path, datagram) => this.ike.push(datagram),
+        handleEvent: (event) => this.events.push(event),
+        handleNotice: (text) => this.notices.push(text),
+        handleFailure: (error) => {
+          throw error;
+        },
+      },
+      options.without,
+    );
+    for (const [index, name] of TUNNELS.entries())
+      this.#engine.addTunnel({ name, descriptor: this.#tunnels[index]?.near ?? -1, offload: options.offload });
+    const socket = { address: LOOPBACK, port: NAT_TRAVERSAL_PORT, descriptor: this.#udp.descriptor };
+    this.#engine.addUdpSocket({ ...socket, isForReceivingOnly: false });
+  }
+
+  /** The path to a peer, seen from the engine, which believes that it has port 4500. */
+  path(peer: number): UdpPath {
+    const remote = { address: LOOPBACK, port: this.#peers[peer]?.port ?? 0 };
+    return { local: { address: LOOPBACK, port: NAT_TRAVERSAL_PORT }, remote };
+  }
+
+  command(command: DataPlaneCommand): void {
+    this.#engine.command(command);
+  }
+
+  /** Writes what a TUN device would give at one read each. */
+  async writeTunnel(tunnel: number, frames: readonly Uint8Array[]): Promise<void> {
+    for (const frame of frames) await this.#write(this.#tunnels[tunnel]?.far ?? -1, frame);
+    this.#written.tunnel += frames.length;
+  }
+
+  /** Sends datagrams from a peer, those of equal length in one message. */
+  sendUdp(peer: number, datagrams: readonly Uint8Array[]): void {
+    const remote = { address: LOOPBACK, port: this.#udp.port };
+    const descriptor = this.#peers[peer]?.descriptor ?? -1;
+    const target = { descriptor, address: socketAddress(remote), segmentLengthMax: READ_MAX };
+    let offset = this.#out;
+    for (const datagram of datagrams) {
+      this.#arena.memory.bytes.set(datagram, offset);
+      this.#batch.add(target, offset, datagram.length);
+      offset += datagram.length;
+    }
+    this.#batch.flush();
+    this.#written.socket += datagrams.length;
+    this.#sent += datagrams.length;
+    assert.equal(this.#tally.snapshot()['socket-sent'], this.#sent, 'the bench itself loses nothing');
+  }
+
+  /** Gives whole IP packets to the raw socket of this protocol. */
+  async writeRaw(protocol: 50 | 51, packets: readonly Uint8Array[]): Promise<void> {
+    for (const packet of packets) await this.#write((protocol === 50 ? this.#rawEsp : this.#rawAh).far, packet);
+    this.#written.socket += packets.length;
+  }
+
+  /** Waits until the engine has done everything that it was given, and takes what came of it. */
+  async take(): Promise<BenchOutput> {
+    const deadline = performance.now() + PATIENCE;
+    for (;;) {
+      const now = (await this.#counters()).engine;
+      if (now['tunnel-read'] === this.#written.tunnel && now['socket-received'] === this.#written.socket) break;
+      if (performance.now() > deadline)
+        throw new Error(`the engine has not taken all of ${JSON.stringify(this.#written)}: ${JSON.stringify(now)}`);
+    }
+    // Read is not yet sent: the turn that answered may have had packets left to send at its end.
+    const now = (await this.#counters()).engine;
+    for (const name of LOSSES) assert.equal(now[name], 0, `${name}: the bench has room for everything`);
+    const putOut = now['tunnel-written'] + now['socket-sent'];
+    const wanted = putOut - this.#taken;
+    this.#taken = putOut;
+    const output = { tunnels: TUNNELS.map(() => [...[]]), udp: this.#peers.map(() => [...[]]), raw: [] };
+    return this.#collect(output, wanted, deadline);
+  }
+
+  async counters(): Promise<EngineCounters> {
+    return this.#counters();
+  }
+
+  async stop(): Promise<void> {
+    await this.#engine.stop();
+    for (const { near, far } of [...this.#tunnels, this.#rawEsp, this.#rawAh, this.#rawSend]) {
+      libc.close(near);
+      libc.close(far);
+    }
+    for (const { descriptor } of [this.#udp, ...this.#peers]) libc.close(descriptor);
+  }
+
+  async #counters(): Promise<EngineCounters> {
+    return (await this.#engine.count([])).counters;
+  }
+
+  /** A loopback delivery may take a moment longer than the call that sent it. */
+  async #collect(
+    output: { readonly tunnels: Uint8Array[][]; readonly udp: Uint8Array[][]; readonly raw: Uint8Array[] },
+    wanted: number,
+    deadline: number,
+  ): Promise<BenchOutput> {
+    for (let count = 0; ; ) {
+      for (const [index, { far }] of this.#tunnels.entries())
+        for (const frame of this.#readAll(far)) {
+          const pieces = this.#offload === 'none' ? [frame] : splitNaively(frame);
+          output.tunnels[index]?.push(...pieces);
+          count += pieces.length;
+        }
+      for (const [index, { descriptor }] of this.#peers.entries())
+        for (const datagram of this.#readAll(descriptor)) {
+          output.udp[index]?.push(datagram);
+          count += 1;
+        }
+      for (const packet of this.#readAll(this.#rawSend.far)) {
+        output.raw.push(packet);
+        count += 1;
+      }
+      if (count >= wanted) return output;
+      if (performance.now() > deadline) throw new Error(`${count} packets came out, the engine counts ${wanted}`);
+      await sleep(1);
+    }
+  }
+
+  #readAll(descriptor: number): readonly Uint8Array[] {
+    const { bytes, address: base } = this.#arena.memory;
+    const packets: Uint8Array[] = [];
+    for (;;) {
+      const length = libc.read(descriptor, base + this.#in, READ_MAX);
+      if (length <= 0) return packets;
+      packets.push(bytes.slice(this.#in, this.#in + length));
+    }
+  }
+
+  async #write(descriptor: number, octets: Uint8Array): Promise<void> {
+    const { bytes, address: base } = this.#arena.memory;
+    bytes.set(octets, this.#out);
+    // Full: the engine reads in another thread.
+    for (let attempt = 0; libc.write(descriptor, base + this.#out, octets.length) < 0; attempt++) {
+      assert.ok(attempt < PATIENCE, 'the engine reads');
+      await sleep(1);
+    }
+  }
+}
+
+const LOSSES = [
+  'tunnel-write-refused',
+  'tunnel-queue-full',
+  'tunnel-malformed',
+  'tunnel-missing',
+  'socket-send-refused',
+  'socket-buffer-full',
+  'socket-too-big',
+  'socket-missing',
+] as const;
+
+function socketPair(): { readonly near: number; readonly far: number } {
+  const pair = NativeMemory.allocate(128);
+  check(libc.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair.address), 'socketpair', 'bench');
+  const [near, far] = [pair.view.getInt32(0, true), pair.view.getInt32(4, true)];
+  for (const descriptor of [near, far]) enlarge(descriptor);
+  return { near, far };
+}
+
+function udpSocket(): { readonly descriptor: number; readonly port: number } {
+  const descriptor = check(libc.socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), 'socket', 'bench');
+  enlarge(descriptor);
+  const memory = NativeMemory.allocate(128);
+  const name = socketAddress({ address: LOOPBACK, port: 0 });
+  memory.bytes.set(name);
+  check(libc.bind(descriptor, memory.address, name.length), 'bind', 'bench');
+  memory.view.setUint32(64, name.length, true);
+  check(libc.getsockname(descriptor, memory.address, memory.address + 64), 'getsockname', 'bench');
+  return { descriptor, port: memory.view.getUint16(2) };
+}
+
+/** As far as we may: what does not fit is waited for where that is possible, and an error where it is not. */
+function enlarge(descriptor: number): void {
+  const memory = NativeMemory.allocate(128);
+  memory.view.setInt32(0, BUFFER_LENGTH, true);
+  for (const option of [SO_SNDBUFFORCE, SO_RCVBUFFORCE, SO_SNDBUF, SO_RCVBUF])
+    libc.setsockopt(descriptor, SOL_SOCKET, option, memory.address, 4);
+}
+
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
