@@ -2,12 +2,18 @@ import type { AddressFamily, IpAddress } from '../model/address.ts';
 import type { GatewayConfig } from '../model/gateway-config.ts';
 import { libc } from './libc.ts';
 import type { EngineRawSocket, EngineUdpSocket } from './packet-engine/messages.ts';
-import { openNatTraversalSockets, openRawReceiveSocket, openRawSendSocket, openUdpSocket } from './sockets.ts';
+import {
+  openIcmpErrorSocket,
+  openNatTraversalSockets,
+  openRawReceiveSocket,
+  openRawSendSocket,
+  openUdpSocket,
+} from './sockets.ts';
 
 const IKE_PORT = 500;
 const NAT_TRAVERSAL_PORT = 4500;
 
-/** The raw sockets for ESP and AH; IPv6's are left out where the kernel has no IPv6. */
+/** The raw sockets for ESP and AH, and for what ICMP says of them; IPv6's are left out where the kernel has no IPv6. */
 export function openRawSockets(): readonly EngineRawSocket[] {
   const sockets = rawSocketsOf(4);
   try {
@@ -77,6 +83,7 @@ function rawSocketsOf(family: AddressFamily): readonly EngineRawSocket[] {
   return [
     { family, protocol: 50, descriptor: openRawReceiveSocket(family, 50) },
     { family, protocol: 51, descriptor: openRawReceiveSocket(family, 51) },
+    { family, protocol: family === 4 ? 1 : 58, descriptor: openIcmpErrorSocket(family) },
     { family, protocol: 'send', descriptor: openRawSendSocket(family) },
   ];
 }

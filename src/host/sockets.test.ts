@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { Namespaces } from '../../lab/namespaces.ts';
 import { address } from '../model/address.ts';
 import { libc } from './libc.ts';
 import { openNatTraversalSockets, openUdpSocket } from './sockets.ts';
@@ -28,3 +29,17 @@ test('the two sockets of a shared port share it with nobody else', { skip: names
   libc.close(esp);
   libc.close(ike);
 });
+
+for (const family of [4, 6] as const)
+  test(`of ICMP over IPv${family}, errors come to us and pings do not`, { skip: namespaceTestSkip() }, () => {
+    const namespaces = new Namespaces('icmp');
+    namespaces.add('one');
+    const loopback = family === 4 ? '127.0.0.1' : '::1';
+    const program = new URL('./icmp-filter.fixture.js', import.meta.url).pathname;
+    try {
+      const found = namespaces.run('one', process.execPath, [program, `${family}`, loopback]);
+      assert.deepEqual(JSON.parse(found.stdout || '{}'), { afterPing: 0, afterError: 1 }, found.stderr);
+    } finally {
+      namespaces.remove();
+    }
+  });

@@ -7,6 +7,8 @@ import {
   check,
   IP_HDRINCL,
   IP_MTU_DISCOVER,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_RAW,
@@ -38,6 +40,13 @@ const SO_ATTACH_REUSEPORT_CBPF = 51;
 const BPF_LOAD_WORD = 0x20;
 const BPF_JUMP_IF_EQUAL = 0x15;
 const BPF_RETURN = 0x06;
+const SOL_RAW = 255;
+/** Of IPv6 as well. */
+const ICMP_FILTER = 1;
+const ICMP_FILTER_LENGTH = 4;
+const ICMPV6_FILTER_LENGTH = 32;
+const ICMP_UNREACHABLE = 3;
+const ICMPV6_TOO_BIG = 2;
 const scratch = NativeMemory.allocate(128);
 
 /** A UDP socket bound to exactly this address and port; throws an Error that says who has the port if it is taken. */
@@ -106,7 +115,7 @@ function openBound(local: UdpEndpoint, isShared: boolean): number {
   }
 }
 
-/** Receives every packet of an IP protocol (50 or 51) that comes to this host. IPv4 packets come with their header, IPv6 without. */
+/** Receives every packet of an IP protocol that comes to this host. IPv4 packets come with their header, IPv6 without. */
 export function openRawReceiveSocket(family: 4 | 6, protocol: number): number {
   const descriptor = openSocket(
     family === 4 ? AF_INET : AF_INET6,
@@ -119,6 +128,23 @@ export function openRawReceiveSocket(family: 4 | 6, protocol: number): number {
     setOption(descriptor, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
   }
   return descriptor;
+}
+
+/** Receives what ICMP says of packets that could not be delivered: "destination unreachable" (RFC 792), or "packet too big" (RFC 4443 §3.2). */
+export function openIcmpErrorSocket(family: 4 | 6): number {
+  const descriptor = openRawReceiveSocket(family, family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+  // The kernel keeps all other types to itself: pings cost us nothing. A bit that is set blocks its type.
+  const filter = NativeMemory.allocate(128);
+  filter.view.setUint32(0, ~(1 << (family === 4 ? ICMP_UNREACHABLE : ICMPV6_TOO_BIG)), true);
+  filter.bytes.fill(0xff, 4, ICMPV6_FILTER_LENGTH);
+  const [level, length] = family === 4 ? [SOL_RAW, ICMP_FILTER_LENGTH] : [IPPROTO_ICMPV6, ICMPV6_FILTER_LENGTH];
+  try {
+    check(libc.setsockopt(descriptor, level, ICMP_FILTER, filter.address, length), 'setsockopt', 'ICMP filter');
+    return descriptor;
+  } catch (error) {
+    libc.close(descriptor);
+    throw error;
+  }
 }
 
 /** Sends whole IP packets, header included. */

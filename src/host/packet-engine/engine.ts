@@ -17,7 +17,14 @@ import { libc, NativeMemory } from '../libc.ts';
 import { POLICY_INTERFACE } from '../network-plan.ts';
 import { Arena } from './arena.ts';
 import { EngineTally } from './engine-counters.ts';
-import type { CountedSa, EngineFeature, EngineReport, EngineRequest, EngineSettings } from './messages.ts';
+import type {
+  CountedSa,
+  EngineFeature,
+  EngineRawSocket,
+  EngineReport,
+  EngineRequest,
+  EngineSettings,
+} from './messages.ts';
 import { createPacketCrypto } from './openssl-packet-crypto.ts';
 import { OutboundArea } from './outbound-area.ts';
 import { createPacketArithmetic, ScalarArithmetic } from './packet-arithmetic.ts';
@@ -89,7 +96,9 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
       if (socket.protocol !== 'send')
         this.#poller.add(
           new RawReceiver(this.#arena, this.#tally, this.#receiveBatch, socket, {
-            handlePacket: (now, packet) => this.#dataPlane.handleIpPacket(now, packet, this),
+            handlePacket: isIcmp(socket)
+              ? (now, packet) => this.#dataPlane.handleIcmpError(now, packet)
+              : (now, packet) => this.#dataPlane.handleIpPacket(now, packet, this),
             flush,
           }),
         );
@@ -279,6 +288,10 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
 
 // epoll_wait takes an int of milliseconds; waking once a day is no burden.
 const TIMEOUT_MAX = 86_400_000;
+
+function isIcmp({ protocol }: EngineRawSocket): boolean {
+  return protocol === 1 || protocol === 58;
+}
 
 function portKey(address: IpAddress, port: number): string {
   return `${address} ${port}`;

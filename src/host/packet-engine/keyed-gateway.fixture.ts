@@ -12,7 +12,7 @@ import {
   type IntegrityAlgorithm,
   integrityTraits,
 } from '../../model/algorithms.ts';
-import { type IpsecSa, policyId, spi } from '../../model/ipsec-sa.ts';
+import { type DfBit, type IpsecSa, policyId, spi } from '../../model/ipsec-sa.ts';
 import { selectorFromPrefix, type TrafficSelector } from '../../model/traffic-selector.ts';
 import { EngineClient } from '../engine-client.ts';
 import { monotonicNow } from '../event-loop.ts';
@@ -40,6 +40,8 @@ export interface KeyedGatewaySettings {
   readonly encryption: EncryptionAlgorithm;
   readonly integrity: IntegrityAlgorithm;
   readonly extendedSequenceNumbers: boolean;
+  /** Absent: `clear`. */
+  readonly dfBit?: DfBit;
   readonly tunnels: readonly KeyedTunnel[];
   readonly offload: TunnelOffload;
   readonly without: readonly EngineFeature[];
@@ -115,7 +117,7 @@ function keyTunnel(index: number, name: string): void {
       action: 'protect',
       selectors: { local: selector, remote: selector },
       tunnelInterface: name,
-      dfBit: 'clear',
+      dfBit: settings.dfBit ?? 'clear',
       copyOuterDscp: false,
     },
   });

@@ -21,10 +21,10 @@ export interface EngineUdpSocket {
   readonly isForReceivingOnly: boolean;
 }
 
-/** A raw socket: one that receives a protocol (50 or 51), or one that sends whole packets. */
+/** A raw socket: one that receives a protocol (ESP, AH, or ICMP's errors about what we sent), or one that sends whole packets. */
 export interface EngineRawSocket {
   readonly family: AddressFamily;
-  readonly protocol: 50 | 51 | 'send';
+  readonly protocol: 1 | 50 | 51 | 58 | 'send';
   readonly descriptor: number;
 }
 

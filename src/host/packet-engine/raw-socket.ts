@@ -20,7 +20,7 @@ export interface RawPacketHandlers {
 // What is read as hop limit is not authenticated by anything, and is not ours to forward: any value does.
 const HOP_LIMIT = 64;
 
-/** Receives one protocol (50 or 51) of one address family. */
+/** Receives one protocol of one address family. */
 export class RawReceiver implements Readable {
   readonly descriptor: number;
   readonly #family: 4 | 6;
