@@ -74,6 +74,8 @@ export interface TunnelPolicy {
   readonly statement: Statement;
   readonly fromZone: string;
   readonly toZone: string;
+  /** Among all such policies, in the order in which they are looked at. */
+  readonly position: number;
 }
 
 /** What compiling and checking share: the tree, and where to say what is wrong. */
@@ -119,12 +121,13 @@ export class Compilation {
 
 function indexTunnelPolicies(root: Statement): ReadonlyMap<string, readonly TunnelPolicy[]> {
   const index = new Map<string, TunnelPolicy[]>();
+  let position = 0;
   for (const from of root.entries('security', 'policies', 'from-zone')) {
     for (const to of from.entries('to-zone')) {
       for (const statement of to.entries('policy')) {
         const vpn = statement.value('then', 'permit', 'tunnel', 'ipsec-vpn');
         if (vpn === undefined) continue;
-        const policy = { statement, fromZone: from.name, toZone: to.name };
+        const policy = { statement, fromZone: from.name, toZone: to.name, position: position++ };
         const others = index.get(vpn);
         if (others) others.push(policy);
         else index.set(vpn, [policy]);

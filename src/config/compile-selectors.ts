@@ -87,7 +87,7 @@ function proxyIdentity(compilation: Compilation, proxy: Statement): VpnSelectorC
 function policySelectors(compilation: Compilation, vpn: Statement): VpnSelectorConfig[] {
   const outside = zoneOfGateway(compilation, vpn);
   const selectors = new Map<string, VpnSelectorConfig>();
-  for (const { statement, fromZone, toZone } of compilation.tunnelPolicies.get(vpn.name) ?? []) {
+  for (const { statement, fromZone, toZone, position } of compilation.tunnelPolicies.get(vpn.name) ?? []) {
     const sources = statement.words('match', 'source-address');
     const destinations = statement.words('match', 'destination-address');
     // A policy towards the outside has our networks as its source; one for the way in has them as its destination.
@@ -98,7 +98,7 @@ function policySelectors(compilation: Compilation, vpn: Statement): VpnSelectorC
         if (local.first.includes(':') !== remote.first.includes(':')) continue;
         const key = `${local.first}-${local.last} ${remote.first}-${remote.last}`;
         const side = (addresses: typeof local): TrafficSelector => ({ addresses, protocol: 0, ports: ANY_PORT });
-        const entry = { origin: statement.origin, local: side(local), remote: side(remote) };
+        const entry = { origin: statement.origin, position, local: side(local), remote: side(remote) };
         if (!selectors.has(key)) selectors.set(key, entry);
       }
     }

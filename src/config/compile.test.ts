@@ -237,6 +237,10 @@ test('a policy-based VPN carries what the security policies send through it, see
     'set security policies from-zone untrust to-zone trust policy in then permit tunnel pair-policy out',
   );
   assert.equal(found.bindInterface, undefined);
+  assert.deepEqual(
+    found.selectors.map(({ position }) => position),
+    [0, 0],
+  );
   assert.deepEqual(selectors(found), ['-: 10.1.0.0/16 > 10.2.0.0/16', 'policy-2: 10.1.0.0/16 > 10.3.0.1-10.3.0.9']);
 });
 

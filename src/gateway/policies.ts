@@ -8,10 +8,13 @@ import { selectorsEqual } from '../model/traffic-selector.ts';
 /** A policy without its place in the order, which depends on what was there before. */
 export type UnorderedPolicy = Omit<SecurityPolicy, 'order'>;
 
-/** Every policy that the configuration asks for, in the order in which the operator wrote them. */
+/** Every policy that the configuration asks for, in the order in which the operator wrote them; security policies keep theirs, whatever that of their VPNs. */
 export function policiesOf(config: GatewayConfig): UnorderedPolicy[] {
   const mtus = new Map(config.tunnelInterfaces.map((tunnel) => [tunnel.name, tunnel.mtu]));
-  return config.vpns.flatMap((vpn) => vpn.selectors.map((selector) => policyOf(config, vpn, selector, mtus)));
+  return config.vpns
+    .flatMap((vpn) => vpn.selectors.map((selector) => ({ vpn, selector })))
+    .sort((a, b) => (a.selector.position ?? 0) - (b.selector.position ?? 0))
+    .map(({ vpn, selector }) => policyOf(config, vpn, selector, mtus));
 }
 
 /** The name that IKE and the data plane both know a VPN's selector by. */

@@ -46,6 +46,19 @@ test('a first configuration puts every policy, in the order of the operator', ()
   assert.deepEqual(inOrder(puts), ['a', 'b', 'c']);
 });
 
+test('policies without a tunnel interface stand in the order of the security policies, not in that of their VPNs', () => {
+  const config = withVpns(sketch('wide'), sketch('narrow'));
+  const positions = new Map([
+    ['wide', 1],
+    ['narrow', 0],
+  ]);
+  const vpns = config.vpns.map(({ bindInterface: _, ...vpn }) => ({
+    ...vpn,
+    selectors: vpn.selectors.map((selector) => ({ ...selector, position: positions.get(vpn.name) ?? 0 })),
+  }));
+  assert.deepEqual(inOrder(reconcilePolicies(NOTHING, { ...config, vpns }).puts), ['narrow', 'wide']);
+});
+
 test('the same configuration again changes nothing', () => {
   const { table } = reconcilePolicies(NOTHING, withVpns(sketch('a'), sketch('b')));
   const again = reconcilePolicies(table, withVpns(sketch('a'), sketch('b')));

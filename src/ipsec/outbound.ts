@@ -11,6 +11,7 @@
 
 import type { RandomSource } from '../lib/random.ts';
 import { after, type Instant, milliseconds } from '../lib/time.ts';
+import { addressFromOctets } from '../model/address.ts';
 import type { DfBit } from '../model/ipsec-sa.ts';
 import type { Counters, DropCause } from './counters.ts';
 import { Encapsulation, type OuterFields, type PacketSpan } from './encapsulation.ts';
@@ -108,11 +109,7 @@ export class Outbound {
     const entry = this.#policies.lookup(tunnelInterface, flow) ?? this.#policyOfQuoted(tunnelInterface, buffer);
     if (!entry) return 'outside-selectors';
     if (entry.policy.action === 'discard') return 'discard-policy';
-    if (entry.policy.action === 'bypass') {
-      this.#counters.countBypass();
-      out.deliver(undefined, buffer.subarray(start, flow.end));
-      return undefined;
-    }
+    if (entry.policy.action === 'bypass') return this.#bypass(buffer, out);
     const sa = entry.outbound;
     if (sa && !sa.usage.isHardExpired) return this.#fit(now, entry, sa, buffer, out);
     this.#waiting.add(now, entry.policy.id, buffer, start, flow.end);
@@ -121,6 +118,18 @@ export class Outbound {
       out.event({ kind: 'acquire', policy: entry.policy.id });
     }
     return undefined;
+  }
+
+  /** On its way in clear, past the routes that have led it here; a policy without protection is no place for speed. */
+  #bypass(buffer: Uint8Array, out: DataPlaneOutbox): undefined {
+    const { start, end, family } = this.#flow;
+    const [source, destination, length] = family === 4 ? [start + 12, start + 16, 4] : [start + 8, start + 24, 16];
+    this.#counters.countBypass();
+    out.transmitIp(
+      addressFromOctets(buffer.subarray(source, source + length)),
+      addressFromOctets(buffer.subarray(destination, destination + length)),
+      buffer.subarray(start, end),
+    );
   }
 
   /** RFC 4301 §6.2: an ICMP error that no policy covers goes the way of the answer to the packet that it quotes. */

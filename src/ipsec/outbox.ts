@@ -10,7 +10,7 @@ export interface DataPlaneOutbox {
   deliver(tunnelInterface: string | undefined, packet: Uint8Array): void;
   /** A UDP payload that starts with an ESP header (RFC 3948 §2.1). */
   transmitUdp(path: UdpPath, payload: Uint8Array): void;
-  /** A whole IP packet that carries ESP or AH (or a fragment of one), its IP header made here. */
+  /** A whole IP packet: one that carries ESP or AH (or a fragment of one), or one that a policy lets pass in clear. */
   transmitIp(local: IpAddress, remote: IpAddress, packet: Uint8Array): void;
   event(event: DataPlaneEvent): void;
 }

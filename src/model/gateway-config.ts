@@ -139,6 +139,8 @@ export interface VpnSelectorConfig {
   /** Name of the `traffic-selector`; absent for the proxy identity. */
   readonly name?: string;
   readonly origin: Origin;
+  /** Where the security policy that says so stands among all that name a VPN; absent for other selectors. */
+  readonly position?: number;
   readonly local: TrafficSelector;
   readonly remote: TrafficSelector;
 }

@@ -40,6 +40,8 @@ const SWANCTL: SwanctlSettings = {
   remoteLan: OUR_LAN,
 };
 
+const OTHER_LAN = '10.3.0.0/24';
+
 const options = { skip: skipReason(), timeout: 120_000 };
 
 // Most of a test's time is waiting, so three run at once.
@@ -83,6 +85,43 @@ describe('strongSwan and NAT', { concurrency: 2 }, () => {
     const [sa] = await scenario.ours.ikeSas();
     assert.equal(sa?.nat.isRemoteBehindNat, true);
   });
+});
+
+describe('strongSwan and security policies', { concurrency: 2 }, () => {
+  const securityPolicies = [
+    { name: 'net', local: OUR_LAN, remote: THEIR_LAN },
+    { name: 'other', local: OUR_LAN, remote: OTHER_LAN },
+  ];
+  for (const initiator of ['we', 'it'] as const)
+    test(
+      `without a tunnel interface, each security policy has SAs of its own, and ${initiator} may start them`,
+      options,
+      async (context) => {
+        const scenario = new Scenario(context);
+        scenario.namespaces.ip('their-lan', 'address', 'add', '10.3.0.10/24', 'dev', 'eth0');
+        scenario.namespaces.ip('theirs', 'address', 'add', '10.3.0.1/24', 'dev', 'lan');
+        await scenario.start(srxConfiguration({ ...SRX, securityPolicies }), {
+          swanctl: swanctlConfiguration({
+            ...SWANCTL,
+            moreChildren: [{ name: 'other', local: OTHER_LAN, remote: OUR_LAN }],
+          }),
+        });
+        const toOther = { ...TO_THEM, address: '10.3.0.10' };
+        if (initiator === 'it') {
+          assert.equal((await scenario.theirs.initiate('net')).status, 0, scenario.logs());
+          assert.equal((await scenario.theirs.initiate('other')).status, 0, scenario.logs());
+        } else {
+          await scenario.wakeTunnel(TO_THEM);
+          await scenario.wakeTunnel(toOther);
+          assert.ok(await eventually(async () => (await scenario.ours.ipsecSas()).length === 2), scenario.logs());
+        }
+        for (const journey of [TO_THEM, TO_US, toOther])
+          assert.equal((await scenario.ping(journey)).received, 3, `${journey.address}\n${scenario.logs()}`);
+        assert.ok((await scenario.transfer(TO_THEM)).octets > 100_000, scenario.logs());
+        const sas = await scenario.ours.ipsecSas();
+        assert.deepEqual(sas.map(({ policy }) => policy).sort(byName), ['peer', 'peer/policy-2']);
+      },
+    );
 });
 
 describe('strongSwan and time', { concurrency: 3 }, () => {
@@ -138,3 +177,7 @@ describe('strongSwan and time', { concurrency: 3 }, () => {
     assert.ok(isSingle, `the old SA is still there\n${scenario.logs()}`);
   });
 });
+
+function byName(a: string, b: string): number {
+  return a < b ? -1 : 1;
+}

@@ -18,7 +18,7 @@ import { EngineClient } from '../engine-client.ts';
 import { monotonicNow } from '../event-loop.ts';
 import { HostNetwork } from '../host-network.ts';
 import { openIkeSockets, openRawSockets } from '../host-sockets.ts';
-import { planNetwork } from '../network-plan.ts';
+import { POLICY_INTERFACE, planNetwork } from '../network-plan.ts';
 import { NetworkSettings } from '../network-settings.ts';
 import { networkConfig, prefix, tunnel } from '../test-namespace.fixture.ts';
 import type { TunnelOffload } from '../tunnel-device.ts';
@@ -29,6 +29,15 @@ export interface KeyedTunnel {
   readonly addresses: readonly string[];
   /** Prefixes behind the peer. */
   readonly routes: readonly string[];
+}
+
+/** A policy of the device `policy-vpn`. */
+export interface UnprotectedPolicy {
+  readonly order: number;
+  readonly action: 'discard' | 'bypass';
+  /** Prefixes. */
+  readonly local: string;
+  readonly remote: string;
 }
 
 export interface KeyedGatewaySettings {
@@ -42,7 +51,10 @@ export interface KeyedGatewaySettings {
   readonly extendedSequenceNumbers: boolean;
   /** Absent: `clear`. */
   readonly dfBit?: DfBit;
+  /** `policy-vpn` is the device of policies without a tunnel interface. */
   readonly tunnels: readonly KeyedTunnel[];
+  /** Looked at after the first tunnel's policy, or, with a negative order, before it. */
+  readonly unprotected?: readonly UnprotectedPolicy[];
   readonly offload: TunnelOffload;
   readonly without: readonly EngineFeature[];
 }
@@ -81,6 +93,14 @@ const plan = planNetwork(
 const startedAt = monotonicNow();
 for (const device of network.apply(plan).opened) engine.addTunnel(device);
 for (const [index, { name }] of settings.tunnels.entries()) keyTunnel(index, name);
+for (const [index, { local, remote, ...policy }] of (settings.unprotected ?? []).entries()) {
+  const selectors = { local: selectorFromPrefix(prefix(local)), remote: selectorFromPrefix(prefix(remote)) };
+  const common = { dfBit: 'clear', copyOuterDscp: false } as const;
+  engine.command({
+    kind: 'put-policy',
+    policy: { id: policyId(`unprotected-${index}`), selectors, ...policy, ...common },
+  });
+}
 await engine.settle();
 console.error(`${settings.tunnels.length} tunnels in ${Math.round(monotonicNow() - startedAt)} ms`);
 console.log('ready');
@@ -116,7 +136,7 @@ function keyTunnel(index: number, name: string): void {
       order: index,
       action: 'protect',
       selectors: { local: selector, remote: selector },
-      tunnelInterface: name,
+      ...(name === POLICY_INTERFACE ? {} : { tunnelInterface: name }),
       dfBit: settings.dfBit ?? 'clear',
       copyOuterDscp: false,
     },
