@@ -93,9 +93,12 @@ export class DataPlane {
     this.#outbound.handlePacket(now, tunnelInterface, buffer, start, end, out);
   }
 
-  /** Opens a UDP payload from port 4500 that was classified as ESP (RFC 3948 §2.1), in place. */
-  handleUdpPacket(now: Instant, path: UdpPath, payload: Uint8Array, out: DataPlaneOutbox): void {
-    this.#inbound.handleUdpPacket(now, path, payload, out);
+  /**
+   * Opens a UDP payload from port 4500 that was classified as ESP (RFC 3948 §2.1), in place. `trafficClass` is the DSCP and ECN of
+   * the IP header in front of it, where the host tells.
+   */
+  handleUdpPacket(now: Instant, path: UdpPath, payload: Uint8Array, out: DataPlaneOutbox, trafficClass?: number): void {
+    this.#inbound.handleUdpPacket(now, path, payload, out, trafficClass);
   }
 
   /** Opens a whole IP packet of protocol 50 or 51, in place. */

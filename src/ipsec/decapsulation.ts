@@ -6,6 +6,7 @@ import { rewriteHeader } from './encapsulation.ts';
 import type { OpenedPacket } from './esp.ts';
 import { IPV4_HEADER_LENGTH, IPV6_HEADER_LENGTH, PROTOCOL_TCP, PROTOCOL_UDP } from './flow.ts';
 import { putUint16, uint16At } from './octets.ts';
+import { setTrafficClass } from './outer-header.ts';
 
 const HOP_LIMIT = 64;
 
@@ -27,16 +28,22 @@ export function closeGap(
 }
 
 /**
- * A packet, in a new buffer, from the payload that UDP carried in transport mode. Its addresses are the path's, so the checksum
+ * A packet, in a new buffer, from the payload that UDP carried in transport mode. Its addresses and traffic class are the outer header's, so the checksum
  * of a TCP or UDP payload, which may be about other ones behind NAT, is computed anew (RFC 3948 §3.1.2, second way).
  */
-export function packetFromPath(path: UdpPath, buffer: Uint8Array, opened: OpenedPacket): Uint8Array {
+export function packetFromPath(
+  path: UdpPath,
+  buffer: Uint8Array,
+  opened: OpenedPacket,
+  trafficClass: number,
+): Uint8Array {
   const isIpv4 = addressFamily(path.local.address) === 4;
   const headerLength = isIpv4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH;
   const packet = new Uint8Array(headerLength + (opened.end - opened.start));
   packet.set(buffer.subarray(opened.start, opened.end), headerLength);
   const addressesAt = isIpv4 ? 12 : 8;
   packet.set(isIpv4 ? [0x45, 0, 0, 0, 0, 0, 0, 0, HOP_LIMIT] : [0x60, 0, 0, 0, 0, 0, 0, HOP_LIMIT]);
+  setTrafficClass(packet, 0, trafficClass);
   packet.set(addressOctets(path.remote.address), addressesAt);
   packet.set(addressOctets(path.local.address), addressesAt + (isIpv4 ? 4 : 16));
   rewriteHeader(packet, 0, isIpv4 ? 9 : 6, opened.nextHeader, packet.length);

@@ -9,6 +9,8 @@ interface EarlyPacket {
   /** Absent for a raw IP packet. */
   readonly path: UdpPath | undefined;
   readonly packet: Uint8Array;
+  /** Of the IP header in front of UDP. */
+  readonly trafficClass: number;
 }
 
 /**
@@ -19,9 +21,10 @@ export class EarlyPackets {
   readonly #held = new BoundedMap<Spi, readonly EarlyPacket[]>(EARLY_SPIS_MAX);
 
   /** Keeps a copy; `false` if the places are taken. */
-  hold(spi: Spi, path: UdpPath | undefined, packet: Uint8Array): boolean {
+  hold(spi: Spi, path: UdpPath | undefined, packet: Uint8Array, trafficClass: number): boolean {
     const held = this.#held.get(spi) ?? [];
-    return held.length < EARLY_PER_SPI_MAX && this.#held.set(spi, [...held, { path, packet: packet.slice() }]);
+    if (held.length >= EARLY_PER_SPI_MAX) return false;
+    return this.#held.set(spi, [...held, { path, packet: packet.slice(), trafficClass }]);
   }
 
   /** What is held for this SPI, in order of arrival; nothing is held afterwards. */

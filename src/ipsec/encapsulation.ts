@@ -14,6 +14,7 @@ import {
   PROTOCOL_IPV6,
 } from './flow.ts';
 import { putUint16, uint8At } from './octets.ts';
+import type { OuterFields } from './outer-header.ts';
 import { RandomBlocks } from './random-blocks.ts';
 import type { OutboundSa } from './security-association.ts';
 
@@ -88,12 +89,6 @@ export class Encapsulation {
     rewriteHeader(buffer, newStart, nextHeaderOffset, PROTOCOL_AH, end);
     this.#ah.protect(sa, high, low, this.#ivs, buffer, newStart, newStart + protectOffset, end, nextHeader);
   }
-}
-
-/** What of the outer header depends on the packet. */
-export interface OuterFields {
-  trafficClass: number;
-  dontFragment: boolean;
 }
 
 /** Gives the IP header at `start` another next header and the length up to `end`; mends an IPv4 header's checksum. */

@@ -36,7 +36,7 @@ const ESP_HEADER_LENGTH = 8;
 const AH_FIXED_LENGTH = 12;
 const SUBSPACE = 2 ** 32;
 const UNKNOWN_SPI_EVENTS_PER_SECOND_MAX = 10;
-/** Where no outer header is to be seen: what UDP carried it in stays with the host. */
+/** Where the host keeps the outer header to itself. */
 const NO_TRAFFIC_CLASS = -1;
 
 /** Opens what arrives. Owned by one data plane; works in the caller's buffer and keeps none. */
@@ -68,9 +68,15 @@ export class Inbound {
     this.#reassembly = new Reassembly(() => counters.drop('reassembly-failed'));
   }
 
-  /** Opens the ESP packet that a UDP payload is (RFC 3948 §2.1), in place. */
-  handleUdpPacket(now: Instant, path: UdpPath, payload: Uint8Array, out: DataPlaneOutbox): void {
-    const cause = this.#processUdp(now, path, payload, out);
+  /** Opens the ESP packet that a UDP payload is (RFC 3948 §2.1), in place. The traffic class is that of the IP header in front of it, if known. */
+  handleUdpPacket(
+    now: Instant,
+    path: UdpPath,
+    payload: Uint8Array,
+    out: DataPlaneOutbox,
+    trafficClass = NO_TRAFFIC_CLASS,
+  ): void {
+    const cause = this.#processUdp(now, path, payload, trafficClass, out);
     if (cause !== undefined) this.#counters.drop(cause);
   }
 
@@ -82,8 +88,8 @@ export class Inbound {
 
   /** Opens what came before its SA was there; called once it is. */
   flushEarly(now: Instant, number: Spi, out: DataPlaneOutbox): void {
-    for (const { path, packet } of this.#early.take(number)) {
-      if (path) this.handleUdpPacket(now, path, packet, out);
+    for (const { path, packet, trafficClass } of this.#early.take(number)) {
+      if (path) this.handleUdpPacket(now, path, packet, out, trafficClass);
       else this.handleIpPacket(now, packet, out);
     }
   }
@@ -93,11 +99,17 @@ export class Inbound {
     for (const _ of this.#early.take(number)) this.#counters.drop('early-packet');
   }
 
-  #processUdp(now: Instant, path: UdpPath, payload: Uint8Array, out: DataPlaneOutbox): DropCause | undefined {
+  #processUdp(
+    now: Instant,
+    path: UdpPath,
+    payload: Uint8Array,
+    trafficClass: number,
+    out: DataPlaneOutbox,
+  ): DropCause | undefined {
     if (payload.length < ESP_HEADER_LENGTH) return 'truncated';
     const number = spi(uint32At(payload, 0));
     const sa = this.#associations.inbound(number);
-    if (sa?.protocol !== 'esp') return this.#handleUnknownUdp(now, number, path, payload, out);
+    if (sa?.protocol !== 'esp') return this.#handleUnknownUdp(now, number, path, payload, trafficClass, out);
     if (!sa.udp || sa.wrappedInAh !== undefined) return 'wrong-encapsulation';
     const before = sa.window.highest;
     const cause = this.#open(now, sa, payload, 0, 0, payload.length, out);
@@ -107,8 +119,8 @@ export class Inbound {
       out.event({ kind: 'path-moved', spi: sa.spi, policy: sa.policy, from: sa.udp, to: path });
     if (cause !== undefined || this.#isDummy()) return cause;
     const { start, end } = this.#opened;
-    if (sa.mode === 'tunnel') return this.#deliverTunnel(now, sa, payload, NO_TRAFFIC_CLASS, out);
-    const packet = packetFromPath(path, payload, this.#opened);
+    if (sa.mode === 'tunnel') return this.#deliverTunnel(now, sa, payload, trafficClass, out);
+    const packet = packetFromPath(path, payload, this.#opened, Math.max(trafficClass, 0));
     if (!this.#inner.read(packet, 0, packet.length)) return 'malformed-inner';
     if (!sa.selectors.matchesUpperLayer(this.#inner)) return 'selector-mismatch';
     return this.#deliver(sa, this.#policies.get(sa.policy)?.policy, packet, end - start, out);
@@ -267,10 +279,11 @@ export class Inbound {
     number: Spi,
     path: UdpPath,
     payload: Uint8Array,
+    trafficClass: number,
     out: DataPlaneOutbox,
   ): DropCause | undefined {
     if (this.#associations.isReserved(number, 'esp'))
-      return this.#early.hold(number, path, payload) ? undefined : 'early-packet';
+      return this.#early.hold(number, path, payload, trafficClass) ? undefined : 'early-packet';
     if (this.#unknownSpiEvents.take(now))
       out.event({
         kind: 'unknown-spi',
@@ -292,7 +305,9 @@ export class Inbound {
   ): DropCause | undefined {
     const { start, end, family, addresses } = this.#outer;
     if (this.#associations.isReserved(number, protocol))
-      return this.#early.hold(number, undefined, buffer.subarray(start, end)) ? undefined : 'early-packet';
+      return this.#early.hold(number, undefined, buffer.subarray(start, end), NO_TRAFFIC_CLASS)
+        ? undefined
+        : 'early-packet';
     if (this.#unknownSpiEvents.take(now)) {
       const remoteAddress = addressFromWords(addresses, 0, family);
       const localAddress = addressFromWords(addresses, 4, family);

@@ -14,12 +14,12 @@ import { after, type Instant, milliseconds } from '../lib/time.ts';
 import { addressFromOctets } from '../model/address.ts';
 import type { DfBit } from '../model/ipsec-sa.ts';
 import type { Counters, DropCause } from './counters.ts';
-import { Encapsulation, type OuterFields, type PacketSpan } from './encapsulation.ts';
+import { Encapsulation, type PacketSpan } from './encapsulation.ts';
 import { Flow } from './flow.ts';
 import { fragmentIpv4, fragmentIpv6 } from './fragmentation.ts';
 import { IcmpErrors } from './icmp-errors.ts';
 import type { DataPlaneOutbox } from './outbox.ts';
-import { trafficClassAt } from './outer-header.ts';
+import { type OuterFields, trafficClassAt } from './outer-header.ts';
 import { HEADROOM, PACKET_LENGTH_MAX, TAILROOM } from './packet-room.ts';
 import type { LifetimeLimit } from './sa-usage.ts';
 import type { OutboundSa } from './security-association.ts';
@@ -29,6 +29,7 @@ import { WaitingPackets } from './waiting-packets.ts';
 
 const ACQUIRE_INTERVAL = milliseconds(1000);
 const IPV6_MTU_MIN = 1280;
+const UDP_HEADER_LENGTH = 8;
 const UDP_PAYLOAD_LENGTH_MAX = 65_507;
 
 /** Protects what leaves. Owned by one data plane; keeps no packet but those that wait for an SA. */
@@ -214,7 +215,8 @@ export class Outbound {
     span.protectOffset = this.#flow.protectOffset - this.#flow.start;
     span.nextHeaderOffset = this.#flow.nextHeaderOffset - this.#flow.start;
     this.#outer.trafficClass = trafficClassAt(buffer, start);
-    this.#outer.dontFragment = mustNotFragment(entry.policy.dfBit, buffer, start);
+    // In transport mode there is but one IP header, the packet's own.
+    this.#outer.dontFragment = mustNotFragment(sa.mode === 'tunnel' ? entry.policy.dfBit : 'copy', buffer, start);
     this.#encapsulation.wrap(sa, sequence, buffer, span, this.#outer);
     if (sa.bundled) {
       const cause = this.#wrapInAh(sa.bundled, buffer, span, length, out);
@@ -246,7 +248,9 @@ export class Outbound {
     const length = end - start;
     if (sa.udp) {
       if (length > UDP_PAYLOAD_LENGTH_MAX) return 'exceeds-mtu';
-      out.transmitUdp(sa.udp, buffer.subarray(start, end));
+      // What leaves though it does not fit must be cut on the way: with DF it would be lost.
+      if (length > sa.pathMtu - sa.outer.length - UDP_HEADER_LENGTH) this.#outer.dontFragment = false;
+      out.transmitUdp(sa.udp, buffer.subarray(start, end), this.#outer);
       return undefined;
     }
     if (length > PACKET_LENGTH_MAX) return 'exceeds-mtu';

@@ -13,6 +13,14 @@ const ECN_NOT_CAPABLE = 0;
 const ECN_CAPABLE_1 = 1;
 const ECN_CONGESTION_EXPERIENCED = 3;
 
+/** What of the outer header depends on the packet. */
+export interface OuterFields {
+  /** DSCP and ECN. */
+  trafficClass: number;
+  /** IPv4's DF bit; nobody on the way fragments IPv6. */
+  dontFragment: boolean;
+}
+
 /** The outer header of one outbound SA: everything that never changes is there already, its checksum half summed. */
 export class OuterHeader {
   readonly length: number;

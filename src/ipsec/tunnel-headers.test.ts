@@ -3,7 +3,18 @@ import { test } from 'node:test';
 import { addToSum, finishChecksum } from './checksum.ts';
 import { Flow } from './flow.ts';
 import { innerTrafficClass } from './outer-header.ts';
-import { EAST6, innerPacket, saPair, selectors, TwoPlanes, WEST6 } from './two-planes.fixture.ts';
+import {
+  EAST,
+  EAST6,
+  type InnerOptions,
+  innerPacket,
+  reversed,
+  saPair,
+  selectors,
+  TwoPlanes,
+  WEST,
+  WEST6,
+} from './two-planes.fixture.ts';
 
 const V4 = selectors('0.0.0.0/0', '0.0.0.0/0');
 const V6 = selectors('::/0', '::/0');
@@ -76,6 +87,55 @@ test('RFC 4301 §5.1.2.1 note 4: DF of the outer header is copied, set or cleare
   assert.deepEqual([flags('copy', false), flags('copy', true)], [0, 0x40]);
   assert.deepEqual([flags('set', false), flags('set', true)], [0x40, 0x40]);
   assert.deepEqual([flags('clear', false), flags('clear', true)], [0, 0]);
+});
+
+test('RFC 6040 §4.2: where UDP carries ESP, its IP header says and is told the same', () => {
+  const planes = new TwoPlanes(saPair('aes-128-gcm', 'none', { isUdp: true }), { copyOuterDscp: true });
+  planes.send(innerPacket({ trafficClass: 0xb9 }));
+  const [sent] = planes.fromWest.udp;
+  assert.deepEqual(sent?.outer, { trafficClass: 0xb9, dontFragment: false });
+  sent.outer = { ...sent.outer, trafficClass: 0x2b };
+  planes.send(innerPacket());
+  for (const { outer } of planes.fromWest.udp) outer.trafficClass |= 3;
+  planes.receiveAll();
+  assert.deepEqual(
+    planes.takeDelivered().map((packet) => packet[1]),
+    [0x2b],
+  );
+  assert.equal(planes.east.counters().drops['ecn-not-capable'], 1);
+  planes.send(innerPacket({ trafficClass: 0xb9 }));
+  const [unseen] = planes.fromWest.udp;
+  assert.ok(unseen);
+  planes.east.handleUdpPacket(planes.now, reversed(unseen.path), unseen.payload, planes.fromEast);
+  assert.equal(planes.takeDelivered()[0]?.[1], 0xb9, 'what is not known changes nothing');
+});
+
+test('RFC 4301 §5.1.2.1 note 4: DF where UDP carries ESP is the policy’s too, but never on what must be cut on the way', () => {
+  const asksForDf = (dfBit: 'copy' | 'set' | 'clear', inner: InnerOptions) => {
+    const planes = new TwoPlanes(saPair('aes-128-gcm', 'none', { isUdp: true, selectors: V4 }), { dfBit });
+    planes.send(innerPacket(inner));
+    return planes.fromWest.udp.map(({ outer }) => outer.dontFragment);
+  };
+  for (const dontFragment of [false, true]) {
+    assert.deepEqual(asksForDf('copy', { dontFragment }), [dontFragment]);
+    assert.deepEqual(asksForDf('set', { dontFragment }), [true]);
+    assert.deepEqual(asksForDf('clear', { dontFragment }), [false]);
+  }
+  assert.deepEqual(asksForDf('clear', { dontFragment: true, length: 1480 }), [false], 'too big for Ethernet');
+  assert.deepEqual(asksForDf('set', { length: 1480 }), [true, true], 'cut before protection');
+});
+
+test('in transport mode through UDP, the traffic class and DF of the packet are its own', () => {
+  const planes = new TwoPlanes(saPair('aes-128-gcm', 'none', { isUdp: true, mode: 'transport', selectors: V4 }), {
+    dfBit: 'clear',
+  });
+  const ends = { source: WEST, destination: EAST };
+  planes.send(innerPacket({ ...ends, trafficClass: 0xba, dontFragment: true }));
+  assert.deepEqual(planes.fromWest.udp[0]?.outer, { trafficClass: 0xba, dontFragment: true });
+  planes.receiveAll();
+  const [delivered] = planes.takeDelivered();
+  assert.equal(delivered?.[1], 0xba);
+  assert.equal(finishChecksum(addToSum(0, delivered ?? new Uint8Array(), 0, 20)), 0);
 });
 
 test('every raw IPv4 packet has an identification of its own', () => {

@@ -17,6 +17,7 @@ import { ANY_PORT, type SelectorPair, type TrafficSelector } from '../model/traf
 import { addToSum, finishChecksum } from './checksum.ts';
 import { DataPlane } from './data-plane.ts';
 import type { DataPlaneOutbox } from './outbox.ts';
+import type { OuterFields } from './outer-header.ts';
 
 export const WEST = address('192.0.2.1');
 export const EAST = address('198.51.100.2');
@@ -28,7 +29,7 @@ export const START = instant(1000);
 /** Everything that a data plane handed out, copied. */
 export class RecordingOutbox implements DataPlaneOutbox {
   readonly delivered: { readonly tunnelInterface: string | undefined; readonly packet: Uint8Array }[] = [];
-  readonly udp: { readonly path: UdpPath; readonly payload: Uint8Array }[] = [];
+  readonly udp: { readonly path: UdpPath; readonly payload: Uint8Array; outer: OuterFields }[] = [];
   readonly ip: Uint8Array[] = [];
   readonly events: DataPlaneEvent[] = [];
 
@@ -36,8 +37,8 @@ export class RecordingOutbox implements DataPlaneOutbox {
     this.delivered.push({ tunnelInterface, packet: packet.slice() });
   }
 
-  transmitUdp(path: UdpPath, payload: Uint8Array): void {
-    this.udp.push({ path, payload: payload.slice() });
+  transmitUdp(path: UdpPath, payload: Uint8Array, outer: OuterFields): void {
+    this.udp.push({ path, payload: payload.slice(), outer: { ...outer } });
   }
 
   transmitIp(_local: IpAddress, _remote: IpAddress, packet: Uint8Array): void {
@@ -165,8 +166,8 @@ export class TwoPlanes {
 
   /** East receives everything that west has sent since the last time. */
   receiveAll(): void {
-    for (const { path, payload } of this.fromWest.udp.splice(0))
-      this.east.handleUdpPacket(this.now, reversed(path), payload, this.fromEast);
+    for (const { path, payload, outer } of this.fromWest.udp.splice(0))
+      this.east.handleUdpPacket(this.now, reversed(path), payload, this.fromEast, outer.trafficClass);
     for (const packet of this.fromWest.ip.splice(0)) this.east.handleIpPacket(this.now, packet, this.fromEast);
   }
 

@@ -9,6 +9,7 @@ import { nodePacketCrypto } from '../../crypto/node-packet-provider.ts';
 import { systemRandom } from '../../crypto/node-provider.ts';
 import { DataPlane } from '../../ipsec/data-plane.ts';
 import type { DataPlaneOutbox } from '../../ipsec/outbox.ts';
+import type { OuterFields } from '../../ipsec/outer-header.ts';
 import { unreachable } from '../../lib/invariant.ts';
 import { type Instant, instant, NEVER } from '../../lib/time.ts';
 import type { IpAddress, UdpPath } from '../../model/address.ts';
@@ -43,6 +44,7 @@ const AREA_LENGTH = 512 * 1024;
 /** Times that the control thread may ask for something before the event loop has a turn; each costs two system calls. */
 const REQUESTS_WITHOUT_TURN_MAX = 64;
 const COPIES_LENGTH = 256 * 1024;
+const IKE_HEADER: OuterFields = { trafficClass: 0, dontFragment: false };
 
 /** Carries packets between TUN devices and sockets through one data plane. */
 export class PacketEngine implements DataPlaneOutbox, Readable {
@@ -144,7 +146,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
     this.#writer.add(tunnel, start, start + packet.length);
   }
 
-  transmitUdp(path: UdpPath, payload: Uint8Array): void {
+  transmitUdp(path: UdpPath, payload: Uint8Array, _outer: OuterFields): void {
     const port = this.#udpPort(path);
     if (port) this.#sendBatch.add(port.target(path), this.#place(payload), payload.length);
     else this.#tally.count('socket-missing');
@@ -201,7 +203,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
         if (request.command.kind === 'remove') this.#isTurnWanted = true;
         return this.#dataPlane.handleCommand(now, request.command, this);
       case 'transmit':
-        return this.transmitUdp(request.path, request.datagram);
+        return this.transmitUdp(request.path, request.datagram, IKE_HEADER);
       case 'add-tunnel': {
         const { name } = request.tunnel;
         const source = name === POLICY_INTERFACE ? undefined : name;
