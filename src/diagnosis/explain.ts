@@ -43,6 +43,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   'authentication-failed': PRE_SHARED_KEY,
   'hash-mismatch': PRE_SHARED_KEY,
   undecodable: PRE_SHARED_KEY,
+  doubtful: PEER_SOFTWARE,
   'no-proposal-chosen': PHASE1_PROPOSAL,
   'changed-proposal': PEER_SOFTWARE,
   'phase2-no-proposal-chosen': PHASE2_PROPOSAL,

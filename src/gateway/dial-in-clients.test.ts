@@ -77,6 +77,41 @@ test('a client that dials in again from elsewhere replaces itself, and nobody el
   assert.deepEqual(lab.sendTo(address('10.9.0.11')), [carol.address]);
 });
 
+test('one user has one device: the newer login ends the SAs of the older, which is told, and its address goes along', () => {
+  const lab = new DialIn();
+  const [first, carol] = [lab.dial('alice'), lab.dial('carol')];
+  const second = lab.dial('alice', address('192.0.2.77'));
+  assert.deepEqual(lab.standing().ikeSas, ['carol 10.9.0.11', 'alice 10.9.0.10']);
+  assert.deepEqual(lab.sendTo(address('10.9.0.10')), [second.address]);
+  assert.deepEqual(lab.sendTo(address('10.9.0.11')), [carol.address]);
+  const endings = first.events.flatMap((event) => ('reason' in event ? [`${event.kind} ${event.reason}`] : []));
+  assert.deepEqual(endings, ['ipsec-sa-deleted peer-deleted', 'ike-sa-deleted peer-deleted']);
+  const notices = lab.server.events.flatMap((event) => (event.kind === 'notice' ? [event.text] : []));
+  assert.ok(notices.some((text) => /^user alice has logged in from 192\.0\.2\.77 port 500; .* are ended$/.test(text)));
+});
+
+test('a login from the same place is a rekey: nothing that stands is ended for it', () => {
+  const lab = new DialIn();
+  const alice = lab.dial('alice');
+  // Phase 1 lasts 8 hours less a margin; pairs are renewed meanwhile, but no policy is taken away.
+  const renewed = () =>
+    lab.server.events.filter((event) => event.kind === 'ike-sa-established' && event.isRekey).length;
+  while (renewed() === 0) lab.advance(600_000);
+  const ended = lab.server.events.filter((event) => 'reason' in event && event.reason === 'replaced');
+  assert.deepEqual(ended, []);
+  assert.deepEqual(lab.sendTo(address('10.9.0.10')), [alice.address]);
+});
+
+test('when the pool is used up, a client who has left gives its address to one who comes', () => {
+  const lab = new DialIn({}, address('10.9.0.10'));
+  const alice = lab.dial('alice');
+  alice.hangUp();
+  lab.run();
+  const carol = lab.dial('carol');
+  assert.deepEqual(lab.standing().ikeSas, ['carol 10.9.0.10']);
+  assert.deepEqual(lab.sendTo(address('10.9.0.10')), [carol.address]);
+});
+
 test('each pair is renewed for its own client', () => {
   const lab = new DialIn();
   const clients = [lab.dial('alice'), lab.dial('carol')];
@@ -174,8 +209,8 @@ class DialIn {
   readonly server = new Station(this, SERVER, 1);
   readonly #stations = new Map<IpAddress, Station>([[SERVER, this.server]]);
 
-  constructor(gateway: Partial<IkeGatewayConfig> = {}) {
-    this.server.configure(serverConfig(gateway));
+  constructor(gateway: Partial<IkeGatewayConfig> = {}, lastAddress = address('10.9.0.20')) {
+    this.server.configure(serverConfig(gateway, lastAddress));
   }
 
   /** Nothing reaches the station any more. */
@@ -257,7 +292,7 @@ function isDestination(packet: Uint8Array, at: IpAddress): boolean {
   return addressOctets(at).every((octet, index) => packet[16 + index] === octet);
 }
 
-function serverConfig(gateway: Partial<IkeGatewayConfig>): GatewayConfig {
+function serverConfig(gateway: Partial<IkeGatewayConfig>, last: IpAddress): GatewayConfig {
   const xauth: XauthConfig = {
     role: 'server',
     origin: ORIGIN,
@@ -265,7 +300,7 @@ function serverConfig(gateway: Partial<IkeGatewayConfig>): GatewayConfig {
     pool: {
       network: { address: address('10.9.0.0'), length: 24 },
       first: address('10.9.0.10'),
-      last: address('10.9.0.20'),
+      last,
       dnsServers: [],
       winsServers: [],
       splitInclude: [],

@@ -21,6 +21,7 @@ const IKE_SA_ENDS: Partial<Record<SaEndReason, string>> = {
   'configuration-changed': 'Tunnel configuration changed. Corresponding IKE/IPSec SAs are deleted',
   'peer-deleted': 'IKE SA delete payload received from peer, corresponding IPSec SAs cleared',
   'peer-restarted': 'Peer restarted. Existing IKE/IPSec SAs cleared',
+  replaced: 'User logged in from elsewhere. Existing IKE/IPSec SAs cleared',
 };
 
 const IPSEC_SA_ENDS: Partial<Record<SaEndReason, string>> = {

@@ -2,7 +2,7 @@
 
 import type { Result } from '../lib/result.ts';
 import { after, elapsed, type Instant, milliseconds } from '../lib/time.ts';
-import type { IpAddress, UdpPath } from '../model/address.ts';
+import { type IpAddress, pathsEqual, type UdpPath } from '../model/address.ts';
 import type { GatewayConfig } from '../model/gateway-config.ts';
 import type { IkeRole, SaEndReason } from '../model/ike-event.ts';
 import type { IpsecProtocol, Spi } from '../model/ipsec-sa.ts';
@@ -42,7 +42,7 @@ export class Coordinator implements SaOwner, TunnelOwner {
   readonly environment: IkeEnvironment;
   readonly sas = new IsakmpSas();
   readonly tunnels: IpsecTunnels;
-  readonly leases = new AddressLeases();
+  readonly leases = new AddressLeases((gateway, user) => this.#isPresent(gateway, user));
   readonly peers = new Map<string, Peer>();
   config: GatewayConfig = { gateways: [], vpns: [], tunnelInterfaces: [], routes: [] };
   gateways = new GatewayIndex(this.config);
@@ -85,6 +85,8 @@ export class Coordinator implements SaOwner, TunnelOwner {
 
   /** Ends an ISAKMP SA; what waits for it fails or waits for the next one. */
   endIsakmp(now: Instant, sa: IsakmpSa, reason: SaEndReason, tellPeer: boolean, out: IkeOutbox): void {
+    const client = clientOf(sa);
+    if (client !== undefined) this.leases.noteSeen(sa.gateway.name, client);
     this.peers.get(sa.gateway.name)?.delete(sa);
     sa.delete(now, reason, tellPeer, out);
     this.sas.delete(sa);
@@ -115,12 +117,14 @@ export class Coordinator implements SaOwner, TunnelOwner {
     this.#services.handleVerified(sa);
     if (peer === undefined) return this.endIsakmp(now, sa, 'configuration-changed', true, out);
     const client = clientOf(sa);
+    if (client !== undefined) this.#takeOver(now, sa, client, out);
     const isRekey = sa.isRekey || peer.currentOf(client) !== undefined;
     if (peer.initiating === sa) peer.initiating = undefined;
     peer.add(sa);
     const { role, path, nat } = sa;
     out.report({ kind: 'ike-sa-established', gateway: peer.gateway.name, ikeSa: sa.id, role, isRekey, path, nat });
     if (sa.mode === 'aggressive') this.#warnOfAggressiveMode(sa, out);
+    if (!isRekey && sa.gateway.deadPeerDetection && !sa.detectsDeadPeer) this.#warnOfNoDetection(sa, out);
     if (sa.outcome?.hasInitialContact) this.handleInitialContact(now, sa, out);
     for (const other of this.establishedWith(peer.gateway.name, client)) {
       if (other === peer.currentOf(client)) continue;
@@ -259,6 +263,31 @@ export class Coordinator implements SaOwner, TunnelOwner {
     if (peer === undefined || peer.current !== undefined || peer.gateway.deadPeerDetection === undefined) return;
     const watcher = this.tunnels.watcher(gateway);
     if (watcher) this.negotiate(now, watcher, out);
+  }
+
+  /** A user has one device at a time: the SAs that it has from elsewhere end, and that device is told. From the same place it is a rekey. */
+  #takeOver(now: Instant, sa: IsakmpSa, client: string, out: IkeOutbox): void {
+    const { name } = sa.gateway;
+    for (const other of this.establishedWith(name, client)) {
+      if (pathsEqual(other.path, sa.path)) continue;
+      const isElsewhere = (pair: IpsecPair): boolean => pair.client === client && !pathsEqual(pair.path, sa.path);
+      this.tunnels.endPairs(now, name, isElsewhere, 'replaced', true, now, out);
+      this.endIsakmp(now, other, 'replaced', true, out);
+      const text = `user ${client} has logged in from ${sa.path.remote.address} port ${sa.path.remote.port}; the SAs with the same user at ${other.path.remote.address} port ${other.path.remote.port} are ended`;
+      out.report({ kind: 'notice', severity: 'info', gateway: name, text });
+    }
+  }
+
+  #isPresent(gateway: string, user: string): boolean {
+    if (this.establishedWith(gateway, user).length > 0) return true;
+    return this.tunnels.ofGateway(gateway).some(({ client }) => client === user);
+  }
+
+  /** Both sides must have announced it before either may ask (RFC 3706 §5.1). */
+  #warnOfNoDetection(sa: IsakmpSa, out: IkeOutbox): void {
+    const { name, origin } = sa.gateway;
+    const text = `the peer of gateway ${name} does not announce dead peer detection, so it is not asked whether it is there: its tunnels stay until they expire`;
+    out.report({ kind: 'notice', severity: 'warning', gateway: name, text, origin });
   }
 
   #warnOfAggressiveMode(sa: IsakmpSa, out: IkeOutbox): void {

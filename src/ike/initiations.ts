@@ -6,7 +6,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import type { Instant } from '../lib/time.ts';
 import type { UdpPath } from '../model/address.ts';
 import type { IkeGatewayConfig } from '../model/gateway-config.ts';
-import { COOKIE_LENGTH, EXCHANGE_TYPE, ISAKMP_HEADER_LENGTH, type IsakmpHeader } from '../wire/isakmp-header.ts';
+import { COOKIE_LENGTH, ISAKMP_HEADER_LENGTH, type IsakmpHeader } from '../wire/isakmp-header.ts';
 import { type DecodedPayload, decodePayloadChain } from '../wire/isakmp-payloads.ts';
 import { Admission } from './admission.ts';
 import type { Coordinator } from './coordinator.ts';
@@ -23,7 +23,7 @@ import { IKE_PORT } from './v1/nat-traversal.ts';
 import { checkPayloads, type MessageRule } from './v1/payload-rules.ts';
 import { faultNotify, type PeerFault, type Refusal, refusal } from './v1/peer-fault.ts';
 import { readIdentity } from './v1/phase1-messages.ts';
-import { type Phase1Mode, rulesOf } from './v1/phase1-mode.ts';
+import { modeOf, type Phase1Mode, rulesOf } from './v1/phase1-mode.ts';
 
 export class Initiations {
   readonly #coordinator: Coordinator;
@@ -141,13 +141,7 @@ export class Initiations {
       this.#coordinator.sas.add(sa);
       return ok(sa);
     }
-    return err(firstRefusal ?? this.#modeRefusal(gateways, mode));
-  }
-
-  #modeRefusal(gateways: readonly IkeGatewayConfig[], mode: Phase1Mode): Refusal {
-    const [gateway] = gateways;
-    const origins = gateway ? [gateway.policy.origin] : [];
-    return refusal('no-proposal-chosen', `the peer asked for ${mode} mode, which no policy for it uses`, ...origins);
+    return err(firstRefusal ?? unusableRefusal(gateways, mode));
   }
 
   #refuse(
@@ -218,7 +212,14 @@ export class Initiations {
   }
 }
 
-function modeOf(header: IsakmpHeader): Phase1Mode | undefined {
-  if (header.exchangeType === EXCHANGE_TYPE['identity-protection']) return 'main';
-  return header.exchangeType === EXCHANGE_TYPE.aggressive ? 'aggressive' : undefined;
+/** Why none of the peer's gateways could so much as look at what it offers. */
+function unusableRefusal(gateways: readonly IkeGatewayConfig[], mode: Phase1Mode): Refusal {
+  const ofMode = gateways.filter(({ policy }) => policy.mode === mode);
+  const origins = (ofMode.length > 0 ? ofMode : gateways).map(({ policy }) => policy.origin);
+  const names = ofMode.map(({ name }) => name).join(', ');
+  const explanation =
+    ofMode.length > 0
+      ? `the policy of gateway ${names}, to which the peer belongs, has no pre-shared key`
+      : `the peer asked for ${mode} mode, which no policy for it uses`;
+  return refusal('no-proposal-chosen', explanation, ...origins);
 }

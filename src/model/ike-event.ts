@@ -109,6 +109,7 @@ export type SaEndReason =
   | 'peer-deleted'
   | 'peer-dead'
   | 'peer-restarted'
+  | 'replaced'
   | 'cleared'
   | 'configuration-changed'
   | 'shutdown'

@@ -95,6 +95,22 @@ test('a wrong pre-shared key: nobody is authenticated, and the responder says th
   assert.match(said[0] ?? '', /pre-shared key/);
 });
 
+test('a gateway without a pre-shared key for the peer says so, and not that their proposals differ', () => {
+  const lab = twoGateways({
+    changeResponder: changeGateway((gateway) => {
+      const { preSharedKey, ...policy } = gateway.policy;
+      assert.ok(preSharedKey);
+      return { ...gateway, policy };
+    }),
+  });
+  lab.initiate();
+  lab.expect('-->  HDR, SA, VID');
+  const [failure, ...more] = lab.responder.eventsOf('negotiation-failed');
+  assert.equal(more.length, 0);
+  assert.match(failure?.explanation ?? '', /policy of gateway .* has no pre-shared key/);
+  lab.expect('<--  HDR, N(NO-PROPOSAL-CHOSEN)');
+});
+
 test('no proposal in common: the responder names both offers, the initiator says that nobody vouches for the refusal', () => {
   const lab = twoGateways({ changeInitiator: changeProposal((proposal) => ({ ...proposal, hash: 'sha1' })) });
   lab.initiate();

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { concat } from '../../lib/bytes.ts';
 import { seconds } from '../../lib/time.ts';
 import { address } from '../../model/address.ts';
 import type { DeadPeerDetectionConfig } from '../../model/gateway-config.ts';
 import { policyId, spi } from '../../model/ipsec-sa.ts';
+import { decodeIsakmpHeader, encodeIsakmpHeader, ISAKMP_HEADER_LENGTH } from '../../wire/isakmp-header.ts';
+import { decodePayloadChain, encodePayloadChain } from '../../wire/isakmp-payloads.ts';
 import { TestPair } from './two-endpoints.fixture.ts';
 
 function withDeadPeerDetection(mode: DeadPeerDetectionConfig['mode'], immediately = false): TestPair {
@@ -159,6 +162,92 @@ test('an authenticated message played again is dropped: its message ID is known'
   assert.ok(lab.initiator.ofKind('message-dropped').some(({ fault }) => fault === 'replayed-message-id'));
 });
 
+test('RFC 3706 §5.1: a peer that has not announced it is not asked, and the operator is told once; its own questions are answered', () => {
+  const deadPeerDetection = { mode: 'always-send', interval: seconds(10), threshold: 3 } as const;
+  const lab = new TestPair({ both: { gateway: { deadPeerDetection } } });
+  lab.initiator.initiate();
+  // Unprotected, like all vendor IDs: the initiator does not see the responder's.
+  lab.expect('--> HDR, SA, VID');
+  const answer = lab.take('<-- HDR, SA, VID');
+  lab.deliver(answer, withoutVendorIds(answer.bytes));
+  for (const line of ['--> HDR, KE, Ni', '<-- HDR, KE, Nr, NAT-D, NAT-D']) lab.expect(line);
+  lab.run();
+  lab.expectEstablished();
+  lab.advance('90s', true);
+  const asked = lab.initiator.ofKind('message').filter(({ direction }) => direction === 'sent');
+  assert.ok(asked.every(({ notation }) => !notation.includes('N(R-U-THERE)')));
+  assert.ok(lab.responder.ofKind('message').some(({ notation }) => notation.includes('N(R-U-THERE)')));
+  assert.ok(lab.initiator.ofKind('message').some(({ notation }) => notation.includes('N(R-U-THERE-ACK)')));
+  const notices = lab.initiator
+    .ofKind('notice')
+    .filter(({ text }) => text.includes('does not announce dead peer detection'));
+  assert.equal(notices.length, 1);
+  lab.expectEstablished();
+});
+
+test('RFC 2408 §5.2: an exchange type that we do not speak is answered inside the SA, now and then, and changes nothing', () => {
+  const lab = new TestPair();
+  lab.establish();
+  lab.initiator.endpoint.clearIpsec(lab.now, {}, lab.initiator.out);
+  const message = lab.take('--> HDR*, HASH(1), D');
+  const before = lab.responder.snapshot();
+  const types = [1, 3, 6, 7, 31, 33, 34, 37, 240, 255];
+  for (const type of types)
+    lab.deliver(
+      message,
+      Uint8Array.from(message.bytes, (octet, at) => (at === 18 ? type : octet)),
+    );
+  // Its sender may be anyone: no flag is believed either.
+  lab.deliver(
+    message,
+    Uint8Array.from(message.bytes, (octet, at) => (at === 18 ? 33 : at === 19 ? 0 : octet)),
+  );
+  assert.equal(lab.responder.snapshot(), before);
+  assert.equal(
+    lab.responder.ofKind('message-dropped').filter(({ fault }) => fault === 'unsupported-exchange').length,
+    types.length + 1,
+  );
+  assert.equal(lab.flights.length, 1, 'one answer for all');
+  lab.advance('10s');
+  lab.deliver(
+    message,
+    Uint8Array.from(message.bytes, (octet, at) => (at === 18 ? 33 : octet)),
+  );
+  assert.equal(lab.flights.length, 2);
+  lab.expect('<-- HDR*, HASH(1), N(UNSUPPORTED-EXCHANGE-TYPE)');
+});
+
+test('an error about a header, which anyone may have provoked, ends no exchange of ours', () => {
+  const lab = new TestPair();
+  lab.establish();
+  lab.initiator.endpoint.clearIpsec(lab.now, {}, lab.initiator.out);
+  const deletion = lab.expect('--> HDR*, HASH(1), D');
+  lab.initiator.initiate();
+  const offer = lab.take('--> HDR*, HASH(1), SA, Ni, IDci, IDcr');
+  lab.deliver(
+    deletion,
+    Uint8Array.from(deletion.bytes, (octet, at) => (at === 18 ? 33 : octet)),
+  );
+  lab.expect('<-- HDR*, HASH(1), N(UNSUPPORTED-EXCHANGE-TYPE)');
+  assert.deepEqual(lab.initiator.ofKind('negotiation-failed'), []);
+  lab.deliver(offer);
+  lab.run();
+  lab.expectEstablished();
+});
+
+test('without an SA, no exchange type but those that begin one is answered', () => {
+  const lab = new TestPair();
+  lab.initiator.initiate();
+  const first = lab.take('--> HDR, SA, VID');
+  for (const type of [1, 3, 5, 6, 32, 33, 240])
+    lab.deliver(
+      first,
+      Uint8Array.from(first.bytes, (octet, at) => (at === 18 ? type : octet)),
+    );
+  lab.expectSilence();
+  assert.deepEqual(lab.responder.endpoint.ikeSas(lab.now), []);
+});
+
 test('RFC 3947 §4: a peer that a NAT has moved is followed once it has proven itself', () => {
   const deadPeerDetection = { mode: 'always-send', interval: seconds(10), threshold: 3 } as const;
   const lab = new TestPair({
@@ -184,3 +273,13 @@ test('RFC 3947 §4: a peer that a NAT has moved is followed once it has proven i
   assert.ok(lab.responder.commands.some(({ kind }) => kind === 'move-path'));
   assert.deepEqual(lab.responder.endpoint.ipsecSas(lab.now)[0]?.path, moved);
 });
+
+function withoutVendorIds(message: Uint8Array): Uint8Array {
+  const header = decodeIsakmpHeader(message);
+  assert.ok(header.ok);
+  const body = message.subarray(ISAKMP_HEADER_LENGTH);
+  const payloads = decodePayloadChain(header.value.nextPayload, body, { encrypted: false });
+  assert.ok(payloads.ok);
+  const { bytes } = encodePayloadChain(payloads.value.filter(({ kind }) => kind !== 'vendor-id'));
+  return concat(encodeIsakmpHeader({ ...header.value, length: ISAKMP_HEADER_LENGTH + bytes.length }), bytes);
+}

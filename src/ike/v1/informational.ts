@@ -70,6 +70,21 @@ export function ipsecNotification(notifyType: number, protocol: IpsecProtocol, s
   };
 }
 
+/** Errors that a peer may rightly answer to a header that somebody else has written: they say nothing of what we have sent. */
+const PROVOCABLE: ReadonlySet<number> = new Set([
+  NOTIFY_TYPE['INVALID-COOKIE'],
+  NOTIFY_TYPE['INVALID-MAJOR-VERSION'],
+  NOTIFY_TYPE['INVALID-MINOR-VERSION'],
+  NOTIFY_TYPE['INVALID-EXCHANGE-TYPE'],
+  NOTIFY_TYPE['INVALID-MESSAGE-ID'],
+  NOTIFY_TYPE['UNSUPPORTED-EXCHANGE-TYPE'],
+]);
+
+/** Whether this error is about a header, which nothing authenticates (RFC 2408 §5.2): it must not end an exchange of ours. */
+export function isProvocable(notifyType: number): boolean {
+  return PROVOCABLE.has(notifyType);
+}
+
 function readDelete(protocolId: number, spiSize: number, spis: readonly Uint8Array[]): readonly Notice[] {
   if (protocolId === PROTOCOL_ID.isakmp) {
     return spiSize === COOKIES_LENGTH ? [{ kind: 'delete-isakmp', cookies: spis }] : [];

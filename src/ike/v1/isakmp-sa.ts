@@ -25,6 +25,7 @@ import { NAT_TRAVERSAL_PORT } from './nat-traversal.ts';
 import type { PeerFault, Refusal } from './peer-fault.ts';
 import type { ComputeRequest, Phase1Outcome } from './phase1.ts';
 import { Phase1Exchange, type Phase1Progress } from './phase1-exchange.ts';
+import { modeOf } from './phase1-mode.ts';
 import type { UdpEncapsulation } from './phase2-proposal.ts';
 import { ProtectedExchanges } from './protected-exchanges.ts';
 import type { SaOwner } from './sa-owner.ts';
@@ -130,6 +131,11 @@ export class IsakmpSa {
     return this.#heardAt;
   }
 
+  /** Whether a dead peer will be noticed: it is asked only if the configuration says so and it has announced that it answers. */
+  get detectsDeadPeer(): boolean {
+    return this.#liveness !== undefined;
+  }
+
   /** Where phase 1 stands. */
   get step(): string {
     return this.#phase1.step;
@@ -177,18 +183,12 @@ export class IsakmpSa {
     out: IkeOutbox,
   ): Result<true, PeerFault> {
     if (isFragment(header)) return this.#handleFragment(now, path, header, message, out);
-    switch (header.exchangeType) {
-      case EXCHANGE_TYPE['identity-protection']:
-      case EXCHANGE_TYPE.aggressive:
-        return this.#handlePhase1(now, path, header, message, out);
-      case EXCHANGE_TYPE.informational:
-        if (!header.flags.encryption) return this.#handleClearNotice(path, header, message, out);
-        break;
-      default:
-        break;
-    }
+    const { exchangeType, flags } = header;
+    if (modeOf(header) !== undefined) return this.#handlePhase1(now, path, header, message, out);
+    const isClearNotice = exchangeType === EXCHANGE_TYPE.informational && !flags.encryption;
+    if (isClearNotice) return this.#handleClearNotice(path, header, message, out);
     if (!this.#isAuthenticated) return err('unexpected-message');
-    if (!this.isEstablished && header.exchangeType === EXCHANGE_TYPE.quick) return err('unexpected-message');
+    if (!this.isEstablished && exchangeType === EXCHANGE_TYPE.quick) return err('unexpected-message');
     this.#candidatePath = path;
     const handled = this.exchanges.handleMessage(now, header, message, out);
     this.#candidatePath = undefined;
@@ -259,9 +259,7 @@ export class IsakmpSa {
     this.#isDeleted = true;
     this.exchanges.abandonAll(now, out);
     if (this.#channel.protection) wipePhase1Keys(this.#channel.protection.keys);
-    if (wasEstablished) {
-      out.report({ kind: 'ike-sa-deleted', gateway: this.gateway.name, ikeSa: this.id, reason });
-    }
+    if (wasEstablished) out.report({ kind: 'ike-sa-deleted', gateway: this.gateway.name, ikeSa: this.id, reason });
   }
 
   nextTimeout(): Instant {
@@ -305,8 +303,7 @@ export class IsakmpSa {
     message: Uint8Array,
     out: IkeOutbox,
   ): Result<true, PeerFault> {
-    const isMain = header.exchangeType === EXCHANGE_TYPE['identity-protection'];
-    if (header.messageId !== 0 || isMain !== (this.mode === 'main')) return err('unexpected-message');
+    if (header.messageId !== 0 || modeOf(header) !== this.mode) return err('unexpected-message');
     const progress = this.#phase1.handleMessage(now, path, header, message, out);
     if (progress.kind === 'dropped') return err(progress.fault);
     this.#advance(now, progress, out);

@@ -50,6 +50,8 @@ export interface OpenedMessage {
   readonly payloads: readonly DecodedPayload[];
   /** For the next message of the exchange; absent if this one was not encrypted. */
   readonly nextIv?: Uint8Array;
+  /** What follows the payloads in an encrypted message. */
+  readonly padding?: Uint8Array;
 }
 
 const EXCHANGE_NUMBERS: Readonly<Record<MessagePlace['exchange'], number>> = {
@@ -127,7 +129,8 @@ export class MessageChannel {
     const plaintext = this.#environment.crypto.decryptCbc(cipher, keys.cipherKey.reveal(), iv, body);
     const payloads = decodePayloadChain(header.nextPayload, plaintext, { encrypted: true });
     if (!payloads.ok) return err('undecodable');
-    return ok({ payloads: payloads.value, nextIv: nextIv(cipher, body) });
+    const length = payloads.value.reduce((sum, { raw }) => sum + raw.length, 0);
+    return ok({ payloads: payloads.value, nextIv: nextIv(cipher, body), padding: plaintext.subarray(length) });
   }
 
   /** Counts and reports a message that was received and acted on. */

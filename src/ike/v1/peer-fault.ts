@@ -18,6 +18,7 @@ export const PEER_FAULTS = {
   'unexpected-message': { blame: 'anyone' },
   'unexpected-payloads': { blame: 'anyone' },
   'not-encrypted': { blame: 'anyone' },
+  doubtful: { blame: 'anyone' },
   undecodable: { notify: 16, blame: 'anyone' },
   'hash-mismatch': { notify: 24, blame: 'anyone' },
   'replayed-message-id': { blame: 'anyone' },

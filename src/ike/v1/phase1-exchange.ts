@@ -1,6 +1,7 @@
 // Carries one phase 1 exchange over the network: order, encryption, duplicates, retransmission and failure (RFC 2408 §5.1; RFC 2409 §5).
 // What the messages mean is Main Mode's and Aggressive Mode's business.
 
+import { equalBytes } from '../../lib/bytes.ts';
 import { ok, type Result } from '../../lib/result.ts';
 import type { Secret } from '../../lib/secret.ts';
 import { after, earliest, type Instant, milliseconds, NEVER } from '../../lib/time.ts';
@@ -31,6 +32,7 @@ import {
   receivePhase1,
   rulesOf,
 } from './phase1-mode.ts';
+import { looksWhole } from './unhashed-parts.ts';
 
 /** A responder's exchange that has not ended by then is forgotten; an initiator gives up by itself. */
 const RESPONDER_PATIENCE = milliseconds(30_000);
@@ -62,6 +64,8 @@ export class Phase1Exchange {
   /** Established since; what duplicates are answered with is kept until then. */
   #forgetsAt: Instant = NEVER;
   #privateValue: Secret | undefined;
+  /** A message that proves the peer but may be damaged where no hash covers it: it is accepted when it comes again. */
+  #doubtful: Uint8Array | undefined;
   #state: Phase1State | undefined;
   /** Of the last message in either direction. */
   #number = 0;
@@ -129,13 +133,15 @@ export class Phase1Exchange {
     const opened = channel.open(header, message, this.#iv);
     if (!opened.ok)
       return this.#refuse(path, opened.error === 'undecodable' ? this.#undecodable() : refusal(opened.error), out);
-    const { payloads, nextIv } = opened.value;
+    const { payloads, nextIv, padding } = opened.value;
     const check = checkPayloads(rule, payloads);
     if (!check.ok)
       return this.#refuse(path, rule.encrypted ? this.#undecodable() : refusal('unexpected-payloads'), out);
     const step = receivePhase1(this.#state, payloads, this.#context(path));
     if (!step.ok) return this.#refuse(path, step.error, out);
-    this.#setup.channel.path = path;
+    if (padding && !looksWhole(payloads, padding, channel.cookies) && !this.#isRepeated(message))
+      return dropped('doubtful');
+    channel.path = path;
     if (nextIv !== undefined) this.#iv = nextIv;
     return this.#accept(now, step.value, message, payloads, header.flags.encryption, out);
   }
@@ -189,6 +195,13 @@ export class Phase1Exchange {
     return { kind: 'failed' };
   }
 
+  /** A message that its sender repeats, octet for octet, is as its sender wants it. */
+  #isRepeated(message: Uint8Array): boolean {
+    const isRepeated = this.#doubtful !== undefined && equalBytes(this.#doubtful, message);
+    this.#doubtful = isRepeated ? undefined : message;
+    return isRepeated;
+  }
+
   #expectedRule(): MessageRule | undefined {
     const { mode, role } = this.#setup;
     if (this.#isOver) return undefined;
@@ -236,6 +249,7 @@ export class Phase1Exchange {
     if (step.send) this.#send(now, step, out);
     if (step.outcome === undefined) return { kind: 'ongoing', ...(step.compute ? { compute: step.compute } : {}) };
     channel.lastPhase1Block = this.#iv;
+    this.#doubtful = undefined;
     this.#isOver = true;
     this.#forgetsAt = after(now, AFTERLIFE);
     return { kind: 'established', outcome: step.outcome };

@@ -1,14 +1,11 @@
 // What Main Mode and Aggressive Mode put into their messages alike: key exchange, identity, proof (RFC 2409 §5; RFC 3947 §3.2).
 
-import { concat, equalBytes } from '../../lib/bytes.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
 import { formatIdentity, type Identity } from '../../model/identity.ts';
 import type { IkeRole, NatSituation } from '../../model/ike-event.ts';
 import { decodeIdentity, encodeIdentity } from '../../wire/isakmp-identity.ts';
-import { NOTIFY_TYPE } from '../../wire/isakmp-notify.ts';
 import { type DecodedPayload, encodePayloadBody, type Payload, rawBody } from '../../wire/isakmp-payloads.ts';
 import { authenticatePeer, localIdentity, type Transcript } from './authentication.ts';
-import type { Cookies } from './key-material.ts';
 import { detectNat, isNatOnPath, NO_NAT, natDiscoveryPayloads } from './nat-traversal.ts';
 import { findPayload } from './payload-rules.ts';
 import { type Refusal, refusal } from './peer-fault.ts';
@@ -48,9 +45,6 @@ export function acceptIdentity(
   const { identity, body } = identification;
   const peer = authenticatePeer(authentication, transcript, sender, gateway, identity, body, payloads);
   if (!peer.ok) return peer;
-  // HASH_I and HASH_R do not cover notifications, but the last block of this message is the next one's IV: if a damaged block were
-  // accepted, the true message could not repair it.
-  if (payloads.some((payload) => isDamagedInitialContact(payload, context.cookies))) return err(refusal('malformed'));
   return ok({
     effect: `authenticated the peer as ${formatIdentity(identity)}`,
     outcome: {
@@ -59,13 +53,6 @@ export function acceptIdentity(
       hasInitialContact: hasInitialContact(payloads),
     },
   });
-}
-
-/** RFC 2407 §4.6.3.3: INITIAL-CONTACT names the SA by its cookies. */
-function isDamagedInitialContact(payload: DecodedPayload, cookies: Cookies): boolean {
-  if (payload.kind !== 'notification' || payload.notifyType !== NOTIFY_TYPE['INITIAL-CONTACT']) return false;
-  const expected = concat(cookies.initiatorCookie, cookies.responderCookie);
-  return payload.spi.length === expected.length && !equalBytes(payload.spi, expected);
 }
 
 /** Our identification and the proof of it. */

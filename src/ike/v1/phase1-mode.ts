@@ -1,5 +1,6 @@
 import { ok, type Result } from '../../lib/result.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
+import { EXCHANGE_TYPE, type IsakmpHeader } from '../../wire/isakmp-header.ts';
 import type { DecodedPayload } from '../../wire/isakmp-payloads.ts';
 import {
   type AggressiveModeState,
@@ -25,6 +26,12 @@ export type Phase1Mode = 'main' | 'aggressive';
 export type Phase1State =
   | { readonly mode: 'main'; readonly state: MainModeState }
   | { readonly mode: 'aggressive'; readonly state: AggressiveModeState };
+
+/** The mode that a header's exchange type names (RFC 2409 §5); `undefined` if it is not one of phase 1. */
+export function modeOf(header: IsakmpHeader): Phase1Mode | undefined {
+  if (header.exchangeType === EXCHANGE_TYPE['identity-protection']) return 'main';
+  return header.exchangeType === EXCHANGE_TYPE.aggressive ? 'aggressive' : undefined;
+}
 
 export function rulesOf(mode: Phase1Mode): readonly MessageRule[] {
   return mode === 'main' ? MAIN_MODE : AGGRESSIVE_MODE;

@@ -3,7 +3,7 @@
 
 import { BoundedMap } from '../../lib/bounded.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
-import { earliest, type Instant, NEVER } from '../../lib/time.ts';
+import { after, earliest, type Instant, instant, milliseconds, NEVER } from '../../lib/time.ts';
 import type { ComputeResult } from '../../model/compute-job.ts';
 import type { XauthConfig } from '../../model/gateway-config.ts';
 import type { PolicyId, Spi } from '../../model/ipsec-sa.ts';
@@ -12,7 +12,7 @@ import { isErrorNotify, NOTIFY_TYPE, notifyName } from '../../wire/isakmp-notify
 import type { DecodedPayload, NotificationPayload, Payload } from '../../wire/isakmp-payloads.ts';
 import type { IkeOutbox } from '../outbox.ts';
 import { openAuthenticated } from './first-message.ts';
-import { ipsecNotification, type Notice, readNotices } from './informational.ts';
+import { ipsecNotification, isakmpNotification, isProvocable, type Notice, readNotices } from './informational.ts';
 import type { IsakmpSa } from './isakmp-sa.ts';
 import { hmacPrf, type Prf } from './key-material.ts';
 import type { MessageChannel, MessagePlace, OpenedMessage } from './message-channel.ts';
@@ -28,6 +28,8 @@ import { Transactions } from './transactions.ts';
 
 /** Quick Modes at a time under one ISAKMP SA, finished ones that still answer duplicates included. */
 const QUICK_MODES_MAX = 1024;
+/** A peer is told of exchange types that we do not speak no more often than this. */
+const TYPE_REFUSAL_PAUSE = milliseconds(10_000);
 
 export class ProtectedExchanges {
   readonly #sa: IsakmpSa;
@@ -36,6 +38,7 @@ export class ProtectedExchanges {
   readonly #quickModes = new BoundedMap<number, QuickModeExchange>(QUICK_MODES_MAX);
   readonly #messageIds = new MessageIds();
   #transactions: Transactions | undefined;
+  #typesRefusedFrom = instant(Number.NEGATIVE_INFINITY);
 
   constructor(sa: IsakmpSa, channel: MessageChannel, owner: SaOwner) {
     this.#sa = sa;
@@ -93,17 +96,17 @@ export class ProtectedExchanges {
 
   /** A message of an exchange after phase 1; the error says why it was dropped. */
   handleMessage(now: Instant, header: IsakmpHeader, message: Uint8Array, out: IkeOutbox): Result<true, PeerFault> {
+    const { exchangeType } = header;
+    if (!this.#speaks(exchangeType)) return this.#refuseExchangeType(now, exchangeType, out);
     if (!header.flags.encryption) return err('not-encrypted');
     if (header.messageId === 0) return err('unexpected-message');
-    switch (header.exchangeType) {
+    switch (exchangeType) {
       case EXCHANGE_TYPE.quick:
         return this.#handleQuickMode(now, header, message, out);
-      case EXCHANGE_TYPE.informational:
-        return this.#handleInformational(now, header, message, out);
       case EXCHANGE_TYPE.transaction:
         return this.#handleTransaction(now, header, message, out);
       default:
-        return err('unsupported-exchange');
+        return this.#handleInformational(now, header, message, out);
     }
   }
 
@@ -153,8 +156,23 @@ export class ProtectedExchanges {
     this.#quickModes.clear();
   }
 
+  #speaks(exchangeType: number): boolean {
+    if (exchangeType === EXCHANGE_TYPE.transaction) return this.#transactions !== undefined;
+    return exchangeType === EXCHANGE_TYPE.quick || exchangeType === EXCHANGE_TYPE.informational;
+  }
+
+  /** Anyone may have written that header: the peer is told inside the SA, now and then, and nothing else follows (RFC 2408 §5.2). */
+  #refuseExchangeType(now: Instant, exchangeType: number, out: IkeOutbox): Result<true, PeerFault> {
+    if (now >= this.#typesRefusedFrom) {
+      this.#typesRefusedFrom = after(now, TYPE_REFUSAL_PAUSE);
+      const payload = isakmpNotification(NOTIFY_TYPE['UNSUPPORTED-EXCHANGE-TYPE'], this.#channel.cookies);
+      this.sendInformational([payload], `refused exchange type ${exchangeType}`, out);
+    }
+    return err('unsupported-exchange');
+  }
+
   #handleTransaction(now: Instant, header: IsakmpHeader, message: Uint8Array, out: IkeOutbox): Result<true, PeerFault> {
-    if (this.#transactions === undefined) return err('unsupported-exchange');
+    if (this.#transactions === undefined) return err('unexpected-message');
     const outcome = this.#transactions.handleMessage(now, header, message, out);
     if (!outcome.ok) return outcome;
     this.#sa.noteAuthenticated(now, out);
@@ -313,7 +331,7 @@ export class ProtectedExchanges {
     if (payload.notifyType === NOTIFY_TYPE.CONNECTED) return this.#handleConnected(now, payload, out);
     if (!isErrorNotify(payload.notifyType)) return;
     const name = notifyName(payload.notifyType);
-    const exchange = this.#refusedExchange(payload);
+    const exchange = isProvocable(payload.notifyType) ? undefined : this.#refusedExchange(payload);
     if (exchange === undefined) {
       const { gateway } = this.#channel;
       out.report({ kind: 'notice', severity: 'warning', gateway, text: `the peer notifies ${name}` });
