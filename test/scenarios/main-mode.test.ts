@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { utf8 } from '../../src/lib/bytes.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import type { GatewayConfig, IkeGatewayConfig, IkeProposalConfig } from '../../src/model/gateway-config.ts';
+import { tryEverythingAtEachStep } from './each-step.fixture.ts';
 import { MAIN_MODE_LADDER, QUICK_MODE_LADDER, twoGateways } from './two-gateways.ts';
 
 test('RFC 2409 §5.4 and §5.5: Main Mode with a pre-shared key takes six messages, Quick Mode three more', () => {
@@ -11,6 +12,15 @@ test('RFC 2409 §5.4 and §5.5: Main Mode with a pre-shared key takes six messag
   for (const line of [...MAIN_MODE_LADDER, ...QUICK_MODE_LADDER]) lab.expect(line);
   lab.expectSilence();
   lab.expectEstablished();
+});
+
+test('Main Mode and Quick Mode: at each step nothing that is not due changes anything', () => {
+  tryEverythingAtEachStep({
+    options: {},
+    begin: (lab) => lab.initiate(),
+    ladder: [...MAIN_MODE_LADDER, ...QUICK_MODE_LADDER],
+    expectEnd: (lab) => lab.expectEstablished(),
+  });
 });
 
 test('RFC 2409 §5.5: perfect forward secrecy adds a KE payload to the first two messages of Quick Mode', () => {
