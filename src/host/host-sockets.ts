@@ -23,15 +23,18 @@ export function openRawSockets(): readonly EngineRawSocket[] {
   }
 }
 
-/** The sockets of IKE at one local address: port 500, and port 4500, where ESP and IKE have a socket each. */
+/** The sockets of IKE at one local address: port 500, and port 4500, where ESP and IKE have a socket each, and so has what leaves with DF. */
 export function openIkeSockets(address: IpAddress): readonly EngineUdpSocket[] {
   const descriptor = openUdpSocket({ address, port: IKE_PORT });
   try {
     const port = NAT_TRAVERSAL_PORT;
-    const { esp, ike } = openNatTraversalSockets({ address, port });
+    const { esp, ike, unfragmented } = openNatTraversalSockets({ address, port });
     const sockets = [
       { address, port: IKE_PORT, descriptor, isForReceivingOnly: false },
-      { address, port, descriptor: esp, isForReceivingOnly: false },
+      {
+        ...{ address, port, descriptor: esp, isForReceivingOnly: false },
+        ...(unfragmented !== undefined && { unfragmentedDescriptor: unfragmented }),
+      },
     ];
     return ike === undefined ? sockets : [...sockets, { address, port, descriptor: ike, isForReceivingOnly: true }];
   } catch (error) {
@@ -57,7 +60,7 @@ export class HostUdpSockets {
         opened.push(...openIkeSockets(address));
       }
     } catch (error) {
-      for (const socket of opened) libc.close(socket.descriptor);
+      for (const socket of opened) close(socket);
       throw error;
     }
     for (const socket of opened)
@@ -69,7 +72,7 @@ export class HostUdpSockets {
   /** Closes sockets that the engine has let go of. */
   release(sockets: readonly EngineUdpSocket[]): void {
     for (const socket of sockets) {
-      libc.close(socket.descriptor);
+      close(socket);
       this.#sockets.delete(socket.address);
     }
   }
@@ -77,6 +80,11 @@ export class HostUdpSockets {
   releaseAll(): void {
     this.release([...this.#sockets.values()].flat());
   }
+}
+
+function close({ descriptor, unfragmentedDescriptor }: EngineUdpSocket): void {
+  libc.close(descriptor);
+  if (unfragmentedDescriptor !== undefined) libc.close(unfragmentedDescriptor);
 }
 
 function rawSocketsOf(family: AddressFamily): readonly EngineRawSocket[] {

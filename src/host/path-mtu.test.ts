@@ -17,6 +17,7 @@ const GATEWAY_ADDRESSES = { 4: ['192.0.2.1', '198.51.100.1'], 6: ['2001:db8:1::1
 const VARIANTS = [
   { encapsulation: 'raw', family: 4, innerMtu: 1246 },
   { encapsulation: 'raw', family: 6, innerMtu: 1226 },
+  { encapsulation: 'udp', family: 4, innerMtu: 1238 },
   { encapsulation: 'udp', family: 6, innerMtu: 1218 },
 ] as const;
 

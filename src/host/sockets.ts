@@ -35,6 +35,8 @@ import { socketAddress } from './socket-address.ts';
 const BUFFER_LENGTH = 8 * 1024 * 1024;
 /** No DF bit, and the kernel fragments: what `IP_PMTUDISC_DONT` means. Junos' default for ESP is df-bit clear. */
 const PMTU_DISCOVERY_OFF = 0;
+/** DF on everything, and the data plane alone knows what the path carries. */
+const PMTU_DISCOVERY_PROBE = 3;
 const SO_REUSEPORT = 15;
 const SO_ATTACH_REUSEPORT_CBPF = 51;
 const BPF_LOAD_WORD = 0x20;
@@ -55,19 +57,34 @@ export function openUdpSocket(local: UdpEndpoint): number {
 }
 
 /**
- * Two sockets bound to the same address and port: the kernel gives what begins with the non-ESP marker (RFC 3948 §2.2) to `ike`, and
- * everything else to `esp`. So a flood of ESP fills its own buffer only. `ike` is absent where the kernel cannot tell them apart.
+ * Sockets bound to the same address and port: the kernel gives what begins with the non-ESP marker (RFC 3948 §2.2) to `ike`, and
+ * everything else to `esp`. So a flood of ESP fills its own buffer only. What leaves through `unfragmented` carries DF, whatever the kernel
+ * knows of the path; nothing comes in there. Both are absent where the kernel cannot tell them apart, the last one also for IPv6.
  */
-export function openNatTraversalSockets(local: UdpEndpoint): { readonly esp: number; readonly ike?: number } {
+export function openNatTraversalSockets(local: UdpEndpoint): {
+  readonly esp: number;
+  readonly ike?: number;
+  readonly unfragmented?: number;
+} {
   // Sockets that share a port would also share it with another daemon's: the port is tried alone first.
   libc.close(openBound(local, false));
-  const esp = openBound(local, true);
+  const opened = [openBound(local, true)];
+  const [esp = -1] = opened;
   try {
     attachMarkerFilter(esp);
-    return { esp, ike: openBound(local, true) };
+    // The filter names the first two by their numbers: the third must come last.
+    const ike = openBound(local, true);
+    opened.push(ike);
+    if (addressFamily(local.address) === 6) return { esp, ike };
+    const unfragmented = openBound(local, true);
+    opened.push(unfragmented);
+    setOption(unfragmented, IPPROTO_IP, IP_MTU_DISCOVER, PMTU_DISCOVERY_PROBE);
+    return { esp, ike, unfragmented };
   } catch (error) {
-    if (!(error instanceof SystemCallError)) throw error;
-    return { esp };
+    for (const descriptor of opened.slice(1)) libc.close(descriptor);
+    if (error instanceof SystemCallError) return { esp };
+    libc.close(esp);
+    throw error;
   }
 }
 

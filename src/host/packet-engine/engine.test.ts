@@ -29,7 +29,7 @@ const VARIANTS: Readonly<Record<string, Variant & { readonly outer?: 6; readonly
   },
   'AES-GCM in UDP on a bare system': {
     ...GCM,
-    without: ['udp-segmentation', 'udp-receive-offload', 'vectors', 'openssl'],
+    without: ['udp-segmentation', 'udp-receive-offload', 'udp-traffic-class', 'vectors', 'openssl'],
   },
   'AES-GCM in UDP over IPv6, with IPv6 inside': { ...GCM, outer: 6, inner: 6 },
   'AES-CBC with HMAC in UDP': { ...GCM, encryption: 'aes-256-cbc', integrity: 'hmac-sha-256-128' },

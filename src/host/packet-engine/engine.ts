@@ -60,6 +60,8 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   readonly #copies = new OutboundArea(this.#arena, COPIES_LENGTH);
   readonly #receiveBatch = new ReceiveBatch(this.#arena);
   readonly #sendBatch = new SendBatch(this.#arena, this.#tally, (text) => this.#notice(text));
+  /** A batch of its own, since a batch has one socket: packets with and without DF take turns. */
+  readonly #unfragmentedBatch = new SendBatch(this.#arena, this.#tally, (text) => this.#notice(text));
   readonly #rawTargets: RawTargets;
   readonly #writer: TunnelWriter;
   readonly #without: readonly EngineFeature[];
@@ -146,15 +148,16 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
     this.#writer.add(tunnel, start, start + packet.length);
   }
 
-  transmitUdp(path: UdpPath, payload: Uint8Array, _outer: OuterFields): void {
+  transmitUdp(path: UdpPath, payload: Uint8Array, { trafficClass, dontFragment }: OuterFields): void {
     const port = this.#udpPort(path);
-    if (port) this.#sendBatch.add(port.target(path), this.#place(payload), payload.length);
-    else this.#tally.count('socket-missing');
+    if (!port) return this.#tally.count('socket-missing');
+    const batch = dontFragment ? this.#unfragmentedBatch : this.#sendBatch;
+    batch.add(port.target(path, dontFragment), this.#place(payload), payload.length, trafficClass);
   }
 
   transmitIp(_local: IpAddress, remote: IpAddress, packet: Uint8Array): void {
     const target = this.#rawTargets.get(remote);
-    if (target) this.#sendBatch.add(target, this.#place(packet), packet.length);
+    if (target) this.#sendBatch.add(target, this.#place(packet), packet.length, 0);
     else this.#tally.count('socket-missing');
   }
 
@@ -185,6 +188,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   /** Sends and writes the batch; a packet in the outbound area that is being worked on stays. */
   #send(): void {
     this.#sendBatch.flush();
+    this.#unfragmentedBatch.flush();
     this.#writer.flush();
     this.#copies.reset();
   }
@@ -223,7 +227,8 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
       case 'add-udp-socket': {
         const port = new UdpPort(this.#arena, this.#tally, this.#receiveBatch, request.socket, this.#without, {
           handleIke: (path, datagram) => this.#report({ kind: 'datagram', path, datagram }),
-          handleEsp: (at, path, payload) => this.#dataPlane.handleUdpPacket(at, path, payload, this),
+          handleEsp: (at, path, payload, trafficClass) =>
+            this.#dataPlane.handleUdpPacket(at, path, payload, this, trafficClass),
           flush: () => this.#flush(),
           handleNotice: (text) => this.#notice(text),
         });

@@ -51,6 +51,7 @@ export interface KeyedGatewaySettings {
   readonly extendedSequenceNumbers: boolean;
   /** Absent: `clear`. */
   readonly dfBit?: DfBit;
+  readonly copyOuterDscp?: boolean;
   /** `policy-vpn` is the device of policies without a tunnel interface. */
   readonly tunnels: readonly KeyedTunnel[];
   /** Looked at after the first tunnel's policy, or, with a negative order, before it. */
@@ -138,7 +139,7 @@ function keyTunnel(index: number, name: string): void {
       selectors: { local: selector, remote: selector },
       ...(name === POLICY_INTERFACE ? {} : { tunnelInterface: name }),
       dfBit: settings.dfBit ?? 'clear',
-      copyOuterDscp: false,
+      copyOuterDscp: settings.copyOuterDscp ?? false,
     },
   });
   rekeyTunnel('receive', index, name, 0);

@@ -19,6 +19,8 @@ export interface EngineUdpSocket {
   readonly descriptor: number;
   /** The second socket of a shared port: what is sent leaves through the first. */
   readonly isForReceivingOnly: boolean;
+  /** A socket of the same address and port that sends with DF and receives nothing; absent for IPv6, which has no DF. */
+  readonly unfragmentedDescriptor?: number;
 }
 
 /** A raw socket: one that receives a protocol (ESP, AH, or ICMP's errors about what we sent), or one that sends whole packets. */
@@ -42,6 +44,8 @@ export type EngineFeature =
   | 'udp-segmentation'
   /** The kernel joins datagrams into one message (UDP GRO, Linux 5.0). */
   | 'udp-receive-offload'
+  /** The kernel tells DSCP and ECN of a datagram, and takes them, in control messages. */
+  | 'udp-traffic-class'
   /** WebAssembly with 128-bit vectors. */
   | 'vectors'
   /** OpenSSL's functions, reached in the Node executable. */

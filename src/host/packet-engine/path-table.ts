@@ -15,6 +15,7 @@ export class PathTable {
   readonly #descriptor: number;
   readonly #local: UdpEndpoint;
   readonly #isSplitByKernel: boolean;
+  readonly #takesTrafficClass: boolean;
   readonly #bySource = new Map<number, UdpPath>();
   readonly #prepared = new Map<UdpPath, SendTarget>();
   #lastPath: UdpPath | undefined;
@@ -22,12 +23,18 @@ export class PathTable {
   readonly #lastIpv6Source = new Uint8Array(SOCKET_ADDRESS_LENGTH_MAX);
   #lastIpv6: UdpPath | undefined;
 
-  /** `isSplitByKernel`: whether to let the kernel split what goes out here (UDP GSO), until it refuses to. */
-  constructor(arena: Arena, descriptor: number, local: UdpEndpoint, isSplitByKernel: boolean) {
+  /** What the kernel is expected to do for what goes out here until it refuses: see `SendTarget`. */
+  constructor(
+    arena: Arena,
+    descriptor: number,
+    local: UdpEndpoint,
+    { isSplitByKernel, takesTrafficClass }: { readonly isSplitByKernel: boolean; readonly takesTrafficClass: boolean },
+  ) {
     this.#arena = arena;
     this.#descriptor = descriptor;
     this.#local = local;
     this.#isSplitByKernel = isSplitByKernel;
+    this.#takesTrafficClass = takesTrafficClass;
   }
 
   /** The path of a datagram whose source the kernel wrote at `offset`; `undefined` for an unknown address family. */
@@ -51,7 +58,12 @@ export class PathTable {
     if (!target) {
       if (this.#prepared.size >= PATHS_MAX) this.#prepared.clear();
       const segmentLengthMax = this.#isSplitByKernel ? NO_LIMIT : 0;
-      target = { descriptor: this.#descriptor, address: socketAddress(path.remote), segmentLengthMax };
+      target = {
+        descriptor: this.#descriptor,
+        address: socketAddress(path.remote),
+        segmentLengthMax,
+        takesTrafficClass: this.#takesTrafficClass,
+      };
       this.#prepared.set(path, target);
     }
     this.#lastPath = path;

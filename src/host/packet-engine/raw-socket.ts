@@ -102,7 +102,8 @@ export class RawTargets {
     if (descriptor === undefined) return undefined;
     if (this.#targets.size >= ADDRESSES_MAX) this.#targets.clear();
     // raw(7): the port of the destination must be zero. And the kernel does not split what is no UDP.
-    const target = { descriptor, address: socketAddress({ address: remote, port: 0 }), segmentLengthMax: 0 };
+    const address = socketAddress({ address: remote, port: 0 });
+    const target = { descriptor, address, segmentLengthMax: 0, takesTrafficClass: false };
     this.#targets.set(remote, target);
     return target;
   }

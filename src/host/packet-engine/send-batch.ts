@@ -1,7 +1,7 @@
 // Datagrams on their way out, collected and given to the kernel in one call (sendmmsg(2)). Datagrams of equal length along one path
 // become one message that the kernel splits (UDP GSO, udp(7)): nothing is copied, since the message lists where each of them lies.
 
-import { ERRNO, lastErrno, libc, MSG_DONTWAIT } from '../libc.ts';
+import { ERRNO, IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS, lastErrno, libc, MSG_DONTWAIT } from '../libc.ts';
 import { SOCKET_ADDRESS_LENGTH_MAX } from '../socket-address.ts';
 import type { Arena } from './arena.ts';
 import type { EngineTally } from './engine-counters.ts';
@@ -10,8 +10,12 @@ import { MESSAGE_LENGTH, MessageField, writePointer } from './message-layout.ts'
 const MESSAGES_MAX = 64;
 const VECTORS_MAX = 1024;
 const VECTOR_LENGTH = 16;
-const CONTROL_LENGTH = 24;
-const CONTROL_MESSAGE_LENGTH = 18;
+/** Two control messages: DSCP and ECN, then the length of segments. Which of them are sent, a message's pointer and length say. */
+const CONTROL_MESSAGE_LENGTH = 24;
+const CONTROL_LENGTH = 2 * CONTROL_MESSAGE_LENGTH;
+const TRAFFIC_CLASS_LENGTH = 20;
+const SEGMENT_LENGTH = 18;
+const IPV4_ADDRESS_LENGTH = 16;
 const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
 /** The kernel's limit, UDP_MAX_SEGMENTS. */
@@ -26,6 +30,8 @@ export interface SendTarget {
   readonly address: Uint8Array;
   /** Longest datagram that may be sent as one of several in a message; 0 for sockets that are not UDP. */
   segmentLengthMax: number;
+  /** Whether DSCP and ECN can be said for each datagram; not for sockets whose packets have a header already. */
+  takesTrafficClass?: boolean;
 }
 
 /** One engine's outgoing datagrams. What is added must stay unchanged until `flush`. */
@@ -39,6 +45,7 @@ export class SendBatch {
   readonly #controls: number;
   readonly #targets: SendTarget[] = [];
   readonly #firstVectors = new Uint16Array(MESSAGES_MAX + 1);
+  readonly #trafficClasses = new Uint8Array(MESSAGES_MAX);
   #descriptor = -1;
   #messageCount = 0;
   #vectorCount = 0;
@@ -46,6 +53,7 @@ export class SendBatch {
   #segmentLength = 0;
   #segmentCount = 0;
   #octets = 0;
+  #trafficClass = 0;
   #isOpen = false;
 
   /** `handleNotice` is told, in words, what this host cannot do. */
@@ -60,15 +68,17 @@ export class SendBatch {
     const { view } = arena.memory;
     for (let index = 0; index < MESSAGES_MAX; index++) {
       const control = this.#controls + index * CONTROL_LENGTH;
-      writePointer(view, control, CONTROL_MESSAGE_LENGTH);
-      view.setUint32(control + 8, SOL_UDP, true);
-      view.setUint32(control + 12, UDP_SEGMENT, true);
+      const segment = control + CONTROL_MESSAGE_LENGTH;
+      writePointer(view, control, TRAFFIC_CLASS_LENGTH);
+      writePointer(view, segment, SEGMENT_LENGTH);
+      view.setUint32(segment + 8, SOL_UDP, true);
+      view.setUint32(segment + 12, UDP_SEGMENT, true);
     }
   }
 
-  /** Adds the datagram at `offset` in the arena. */
-  add(target: SendTarget, offset: number, length: number): void {
-    if (!this.#continues(target, length)) this.#begin(target, length);
+  /** Adds the datagram at `offset` in the arena, to leave with this DSCP and ECN. */
+  add(target: SendTarget, offset: number, length: number, trafficClass = 0): void {
+    if (!this.#continues(target, length, trafficClass)) this.#begin(target, length, trafficClass);
     const { view, address } = this.#arena.memory;
     const vector = this.#vectors + this.#vectorCount * VECTOR_LENGTH;
     writePointer(view, vector, address + offset);
@@ -106,9 +116,10 @@ export class SendBatch {
     this.#vectorCount = 0;
   }
 
-  #continues(target: SendTarget, length: number): boolean {
+  #continues(target: SendTarget, length: number, trafficClass: number): boolean {
     return (
       this.#isOpen &&
+      this.#trafficClass === trafficClass &&
       this.#messageCount > 0 &&
       this.#targets[this.#messageCount - 1] === target &&
       length <= this.#segmentLength &&
@@ -118,7 +129,7 @@ export class SendBatch {
     );
   }
 
-  #begin(target: SendTarget, length: number): void {
+  #begin(target: SendTarget, length: number, trafficClass: number): void {
     if (this.#messageCount === MESSAGES_MAX || target.descriptor !== this.#descriptor) this.flush();
     else this.#close();
     const { view, bytes, address } = this.#arena.memory;
@@ -132,6 +143,9 @@ export class SendBatch {
     this.#descriptor = target.descriptor;
     this.#targets[index] = target;
     this.#firstVectors[index] = this.#vectorCount;
+    this.#trafficClass = trafficClass;
+    this.#trafficClasses[index] = target.takesTrafficClass ? trafficClass : 0;
+    if (trafficClass !== 0) writeTrafficClass(view, this.#controls + index * CONTROL_LENGTH, target, trafficClass);
     this.#segmentLength = length;
     this.#segmentCount = 0;
     this.#octets = 0;
@@ -145,43 +159,79 @@ export class SendBatch {
     const message = this.#messages + index * MESSAGE_LENGTH;
     const control = this.#controls + index * CONTROL_LENGTH;
     const isSegmented = this.#segmentCount > 1;
+    const isMarked = this.#trafficClasses[index] !== 0;
+    const first = control + (isMarked ? 0 : CONTROL_MESSAGE_LENGTH);
+    const last = control + (isSegmented ? CONTROL_LENGTH : CONTROL_MESSAGE_LENGTH);
     writePointer(view, message + MessageField.vectorCount, this.#segmentCount);
-    writePointer(view, message + MessageField.control, isSegmented ? address + control : 0);
-    view.setUint32(message + MessageField.controlLength, isSegmented ? CONTROL_LENGTH : 0, true);
-    if (isSegmented) view.setUint16(control + 16, this.#segmentLength, true);
+    writePointer(view, message + MessageField.control, first === last ? 0 : address + first);
+    view.setUint32(message + MessageField.controlLength, last - first, true);
+    if (isSegmented) view.setUint16(control + CONTROL_MESSAGE_LENGTH + 16, this.#segmentLength, true);
     this.#firstVectors[this.#messageCount] = this.#vectorCount;
     this.#isOpen = false;
   }
 
-  /** A message that the kernel would not split is sent datagram by datagram, and from then on what goes there is. */
+  /** A message that the kernel would not take as a whole is sent datagram by datagram, and from then on what goes there is. */
   #handleFailure(index: number, errno: number): void {
     const count = this.#datagramsBetween(index, index + 1);
     const target = this.#targets[index];
+    const isMarked = this.#trafficClasses[index] !== 0;
     const isRefusedAsWhole = errno === ERRNO.EINVAL || errno === ERRNO.EMSGSIZE || errno === ERRNO.EIO;
-    if (count === 1 || !isRefusedAsWhole || target === undefined) return countSendFailure(this.#tally, errno, count);
-    const { view, address } = this.#arena.memory;
+    const isWorthRetry = count > 1 ? isRefusedAsWhole : isMarked && errno === ERRNO.EINVAL;
+    if (!isWorthRetry || target === undefined) return countSendFailure(this.#tally, errno, count);
     const first = this.#firstVectors[index] ?? 0;
-    const segmentLength = view.getUint32(this.#vectors + first * VECTOR_LENGTH + 8, true);
+    if (count > 1) this.#narrow(target, first, errno);
+    for (let vector = first; vector < first + count; vector++) {
+      let failure = this.#sendSingle(index, vector, isMarked && target.takesTrafficClass === true);
+      if (failure === ERRNO.EINVAL && isMarked) {
+        failure = this.#sendSingle(index, vector, false);
+        if (failure === 0) this.#unmark(target);
+      }
+      if (failure === 0) this.#tally.count('socket-sent');
+      else countSendFailure(this.#tally, failure, 1);
+    }
+  }
+
+  #narrow(target: SendTarget, firstVector: number, errno: number): void {
+    const segmentLength = this.#arena.memory.view.getUint32(this.#vectors + firstVector * VECTOR_LENGTH + 8, true);
     // EINVAL: longer than the interface carries. Anything else: this interface does not split at all.
     target.segmentLengthMax = errno === ERRNO.EINVAL ? segmentLength - 1 : 0;
     if (errno !== ERRNO.EINVAL)
       this.#handleNotice(
         'an interface does not split messages (UDP GSO): datagrams to peers behind it are sent one by one',
       );
-    const name = address + this.#names + index * SOCKET_ADDRESS_LENGTH_MAX;
-    for (let vector = first; vector < first + count; vector++) {
-      const at = this.#vectors + vector * VECTOR_LENGTH;
-      const start = view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
-      const length = view.getUint32(at + 8, true);
-      if (libc.sendto(target.descriptor, start, length, MSG_DONTWAIT, name, target.address.length) >= 0)
-        this.#tally.count('socket-sent');
-      else countSendFailure(this.#tally, lastErrno(), 1);
-    }
+  }
+
+  #unmark(target: SendTarget): void {
+    target.takesTrafficClass = false;
+    this.#handleNotice('this kernel does not take DSCP and ECN of datagrams: ESP in UDP leaves without them');
+  }
+
+  /** Sends one datagram of a message by itself, in the message's own place; returns the error's number, or 0. */
+  #sendSingle(index: number, vector: number, isMarked: boolean): number {
+    const { view, address } = this.#arena.memory;
+    const message = this.#messages + index * MESSAGE_LENGTH;
+    writePointer(view, message + MessageField.vectors, address + this.#vectors + vector * VECTOR_LENGTH);
+    writePointer(view, message + MessageField.vectorCount, 1);
+    writePointer(
+      view,
+      message + MessageField.control,
+      isMarked ? address + this.#controls + index * CONTROL_LENGTH : 0,
+    );
+    view.setUint32(message + MessageField.controlLength, isMarked ? CONTROL_MESSAGE_LENGTH : 0, true);
+    return libc.sendmsg(this.#descriptor, address + message, MSG_DONTWAIT) >= 0 ? 0 : lastErrno();
   }
 
   #datagramsBetween(from: number, to: number): number {
     return (this.#firstVectors[to] ?? 0) - (this.#firstVectors[from] ?? 0);
   }
+}
+
+/** The control message that names the TOS octet, which IPv6 calls traffic class (RFC 3542 §6.5). */
+function writeTrafficClass(view: DataView, control: number, target: SendTarget, trafficClass: number): void {
+  const isIpv4 = target.address.length === IPV4_ADDRESS_LENGTH;
+  view.setUint32(control + 8, isIpv4 ? IPPROTO_IP : IPPROTO_IPV6, true);
+  view.setUint32(control + 12, isIpv4 ? IP_TOS : IPV6_TCLASS, true);
+  view.setUint32(control + 16, trafficClass, true);
 }
 
 /** Counts datagrams that the kernel did not take, by cause. */

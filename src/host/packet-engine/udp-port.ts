@@ -1,7 +1,16 @@
 import type { Instant } from '../../lib/time.ts';
-import type { UdpPath } from '../../model/address.ts';
+import { addressFamily, type UdpPath } from '../../model/address.ts';
 import { classifyUdp4500 } from '../../wire/udp-encapsulation.ts';
-import { libc, NativeMemory } from '../libc.ts';
+import {
+  IP_RECVTOS,
+  IP_TOS,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_RECVTCLASS,
+  IPV6_TCLASS,
+  libc,
+  NativeMemory,
+} from '../libc.ts';
 import type { Arena } from './arena.ts';
 import type { EngineTally } from './engine-counters.ts';
 import type { EngineFeature, EngineUdpSocket } from './messages.ts';
@@ -13,8 +22,8 @@ import type { SendTarget } from './send-batch.ts';
 export interface UdpPortHandlers {
   /** Takes the datagram for good. */
   handleIke(path: UdpPath, datagram: Uint8Array<ArrayBuffer>): void;
-  /** The payload lies in the arena; what is made of it may stay there until the turn is over. */
-  handleEsp(now: Instant, path: UdpPath, payload: Uint8Array): void;
+  /** The payload lies in the arena, DSCP and ECN were those of its IP header, if the kernel tells; what is made of it may stay there until the turn is over. */
+  handleEsp(now: Instant, path: UdpPath, payload: Uint8Array, trafficClass: number | undefined): void;
   /** The turn is over: everything that lies in the receive batch must be used up on return. */
   flush(): void;
   handleNotice(text: string): void;
@@ -33,6 +42,10 @@ export class UdpPort implements Readable {
   readonly #batch: ReceiveBatch;
   readonly #handlers: UdpPortHandlers;
   readonly #paths: PathTable;
+  /** Where what must not be fragmented leaves. */
+  readonly #unfragmentedPaths: PathTable;
+  readonly #trafficClassLevel: number;
+  readonly #trafficClassType: number;
 
   constructor(
     arena: Arena,
@@ -49,7 +62,23 @@ export class UdpPort implements Readable {
     this.#batch = batch;
     this.#handlers = handlers;
     const local = { address: socket.address, port: socket.port };
-    this.#paths = new PathTable(arena, socket.descriptor, local, !without.includes('udp-segmentation'));
+    const isIpv4 = addressFamily(socket.address) === 4;
+    this.#trafficClassLevel = isIpv4 ? IPPROTO_IP : IPPROTO_IPV6;
+    this.#trafficClassType = isIpv4 ? IP_TOS : IPV6_TCLASS;
+    const takesTrafficClass = this.#isShared && !without.includes('udp-traffic-class');
+    const capabilities = { isSplitByKernel: !without.includes('udp-segmentation'), takesTrafficClass };
+    this.#paths = new PathTable(arena, socket.descriptor, local, capabilities);
+    const { unfragmentedDescriptor } = socket;
+    this.#unfragmentedPaths =
+      unfragmentedDescriptor === undefined
+        ? this.#paths
+        : new PathTable(arena, unfragmentedDescriptor, local, capabilities);
+    if (isIpv4 && this.#isShared && !socket.isForReceivingOnly && unfragmentedDescriptor === undefined)
+      handlers.handleNotice(
+        'this kernel has no second socket for a port: ESP in UDP leaves without DF, whatever df-bit says',
+      );
+    if (takesTrafficClass && !enableTrafficClass(socket.descriptor, isIpv4))
+      handlers.handleNotice('this kernel does not tell DSCP and ECN of datagrams: those of ESP in UDP are not read');
     const isOffloadWanted = this.#isShared && !without.includes('udp-receive-offload');
     if (isOffloadWanted && !enableReceiveOffload(socket.descriptor))
       handlers.handleNotice('this kernel does not join datagrams (UDP GRO): each is received by itself');
@@ -64,8 +93,8 @@ export class UdpPort implements Readable {
   }
 
   /** Where the datagrams of this path go. */
-  target(path: UdpPath): SendTarget {
-    return this.#paths.target(path);
+  target(path: UdpPath, dontFragment: boolean): SendTarget {
+    return (dontFragment ? this.#unfragmentedPaths : this.#paths).target(path);
   }
 
   /** With GRO, one message holds several datagrams of equal length, only the last one shorter (udp(7)). */
@@ -77,19 +106,21 @@ export class UdpPort implements Readable {
     if (!path) return;
     const control = batch.controlOffset(index, SOL_UDP, UDP_GRO);
     const segmentLength = control < 0 ? length : view.getInt32(control, true);
+    const trafficClassAt = batch.controlOffset(index, this.#trafficClassLevel, this.#trafficClassType);
+    const trafficClass = trafficClassAt < 0 ? undefined : view.getUint8(trafficClassAt);
     const start = batch.offset(index);
     const end = start + length;
     if (length === 0 || segmentLength <= 0) return this.#tally.count('malformed-received');
     for (let at = start; at < end; at += segmentLength)
-      this.#handleDatagram(now, path, bytes.subarray(at, Math.min(at + segmentLength, end)));
+      this.#handleDatagram(now, path, bytes.subarray(at, Math.min(at + segmentLength, end)), trafficClass);
   }
 
-  #handleDatagram(now: Instant, path: UdpPath, datagram: Uint8Array): void {
+  #handleDatagram(now: Instant, path: UdpPath, datagram: Uint8Array, trafficClass: number | undefined): void {
     this.#tally.count('socket-received');
     const content = this.#isShared ? classifyUdp4500(datagram) : 'ike';
     switch (content) {
       case 'esp':
-        return this.#handlers.handleEsp(now, path, datagram);
+        return this.#handlers.handleEsp(now, path, datagram, trafficClass);
       case 'ike':
         this.#tally.count('ike-received');
         return this.#handlers.handleIke(path, new Uint8Array(datagram));
@@ -99,6 +130,14 @@ export class UdpPort implements Readable {
         return this.#tally.count('malformed-received');
     }
   }
+}
+
+/** Asks for a control message with each datagram; the kernel never joins datagrams that differ in it. */
+function enableTrafficClass(descriptor: number, isIpv4: boolean): boolean {
+  const value = NativeMemory.allocate(128);
+  value.view.setInt32(0, 1, true);
+  const [level, option] = isIpv4 ? [IPPROTO_IP, IP_RECVTOS] : [IPPROTO_IPV6, IPV6_RECVTCLASS];
+  return libc.setsockopt(descriptor, level, option, value.address, 4) === 0;
 }
 
 /** UDP GRO came with Linux 5.0; without it each datagram arrives by itself. */
