@@ -25,6 +25,7 @@ import type { DataPlaneOutbox } from './outbox.ts';
 import { innerTrafficClass, setTrafficClass, trafficClassAt } from './outer-header.ts';
 import { RateLimit } from './rate-limit.ts';
 import { Reassembly } from './reassembly.ts';
+import { Resynchronization } from './resynchronization.ts';
 import type { LifetimeLimit } from './sa-usage.ts';
 import type { InboundSa } from './security-association.ts';
 import { type SecurityAssociationDatabase, samePath } from './security-association-database.ts';
@@ -52,6 +53,8 @@ export class Inbound {
   readonly #ah = new AuthenticationHeader();
   readonly #reassembly: Reassembly;
   readonly #early = new EarlyPackets();
+  readonly #resynchronization = new Resynchronization();
+  #retried: DropCause | undefined;
   readonly #unknownSpiEvents = new RateLimit(UNKNOWN_SPI_EVENTS_PER_SECOND_MAX);
 
   /** Answers to probes leave through `outbound`. */
@@ -179,20 +182,55 @@ export class Inbound {
     out: DataPlaneOutbox,
   ): DropCause | undefined {
     if (sa.usage.isHardExpired) return 'expired-sa';
-    const isEsp = sa.protocol === 'esp';
-    const low = isEsp ? espSequence(buffer, at) : ahSequence(buffer, at);
-    const sequence = sa.transform.isExtended ? sa.window.extend(low) : low;
+    const low = sa.protocol === 'esp' ? espSequence(buffer, at) : ahSequence(buffer, at);
+    let sequence = sa.transform.isExtended ? sa.window.extend(low) : low;
     if (!sa.window.isFresh(sequence)) return 'replayed';
-    const high = Math.floor(sequence / SUBSPACE);
-    const cause = isEsp
-      ? openEsp(sa, high, low, buffer, at, end, this.#opened)
-      : this.#ah.open(sa, high, buffer, start, at, end, this.#opened);
+    const isPrepared = sa.failuresInARow > 0 && this.#resynchronization.prepare(now, sa, buffer, start, end);
+    let cause = this.#verify(sa, sequence, buffer, start, at, end);
+    if (cause === 'bad-icv') {
+      sa.failuresInARow += 1;
+      const found = isPrepared ? this.#retry(sa, sequence, buffer, start, at, end) : undefined;
+      if (found === undefined) return cause;
+      sequence = found;
+      cause = this.#retried;
+    }
     if (cause !== undefined && cause !== 'bad-padding') return cause;
+    sa.failuresInARow = 0;
     sa.window.accept(sequence);
     // Without integrity a packet proves nothing about its peer.
     if (sa.isVerifying && sa.usage.isTrafficEventDue(now))
       out.event({ kind: 'inbound-traffic', spi: sa.spi, policy: sa.policy });
     return cause;
+  }
+
+  /** Step 4, under a whole sequence number. */
+  #verify(
+    sa: InboundSa,
+    sequence: number,
+    buffer: Uint8Array,
+    start: number,
+    at: number,
+    end: number,
+  ): DropCause | undefined {
+    const high = Math.floor(sequence / SUBSPACE);
+    return sa.protocol === 'esp'
+      ? openEsp(sa, high, sequence % SUBSPACE, buffer, at, end, this.#opened)
+      : this.#ah.open(sa, high, buffer, start, at, end, this.#opened);
+  }
+
+  /** The whole number under which the prepared packet is genuine after all; `#retried` is what else is wrong with it. */
+  #retry(
+    sa: InboundSa,
+    sequence: number,
+    buffer: Uint8Array,
+    start: number,
+    at: number,
+    end: number,
+  ): number | undefined {
+    return this.#resynchronization.retry(sequence, buffer, start, end, (candidate) => {
+      this.#retried = this.#verify(sa, candidate, buffer, start, at, end);
+      return this.#retried;
+    });
   }
 
   /** RFC 4303 §2.6: a dummy packet is dropped without prejudice. */

@@ -143,6 +143,8 @@ export class InboundSa extends SecurityAssociation {
   /** Our outer address, to recognise probes for it. */
   readonly localWords: Uint32Array;
   readonly window: ReplayWindow;
+  /** Packets that have failed verification since one did not (RFC 4303 Appendix A3.1). */
+  failuresInARow = 0;
   /** Whether a packet that opens is known to come from the peer. */
   readonly isVerifying: boolean;
 
