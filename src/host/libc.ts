@@ -10,6 +10,8 @@ import { invariant } from '../lib/invariant.ts';
 export class NativeMemory {
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  /** The same octets as words in the machine's order. */
+  readonly words: Uint32Array;
   /** Address of the first octet. */
   readonly address: number;
 
@@ -18,6 +20,7 @@ export class NativeMemory {
     invariant(buffer.byteLength > 64, 'native memory lies outside the moving heap');
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);
+    this.words = new Uint32Array(buffer, 0, buffer.byteLength >> 2);
     this.address = Number(koffi.address(buffer));
   }
 
@@ -74,6 +77,10 @@ export const libc = {
   open: bind('open', 'int', ['uintptr_t', 'int', 'int']),
   close: bind('close', 'int', ['int']),
   ioctl: bind('ioctl', 'int', ['int', 'uint64_t', 'uintptr_t']),
+  mmap: bind('mmap', 'uintptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']),
+  mprotect: bind('mprotect', 'int', ['uintptr_t', 'size_t', 'int']),
+  memcpy: bind('memcpy', 'uintptr_t', ['uintptr_t', 'uintptr_t', 'size_t']),
+  dlsym: bind('dlsym', 'uintptr_t', ['uintptr_t', 'uintptr_t']),
   eventfd: bind('eventfd', 'int', ['uint32_t', 'int']),
   epollCreate: bind('epoll_create1', 'int', ['int']),
   epollControl: bind('epoll_ctl', 'int', ['int', 'int', 'int', 'uintptr_t']),

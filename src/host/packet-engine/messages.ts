@@ -48,6 +48,8 @@ export type EngineFeature =
   | 'udp-traffic-class'
   /** WebAssembly with 128-bit vectors. */
   | 'vectors'
+  /** A list of native calls made by a loop in machine code. */
+  | 'machine-code'
   /** OpenSSL's functions, reached in the Node executable. */
   | 'openssl';
 

@@ -12,7 +12,9 @@ import {
 } from '../../model/algorithms.ts';
 import { nativeString } from '../libc.ts';
 import type { Arena } from './arena.ts';
+import { type CallRunner, createCallRunner, functionAddress } from './call-runner.ts';
 import type { EngineFeature } from './messages.ts';
+import { NativeCalls } from './native-calls.ts';
 import { NativeScratch } from './native-scratch.ts';
 import {
   loadOpenSsl,
@@ -53,7 +55,7 @@ const DIGESTS: Partial<Record<IntegrityAlgorithm, string>> = {
 export function createPacketCrypto(arena: Arena, without: readonly EngineFeature[] = []): PacketCryptoProvider {
   const openSsl = without.includes('openssl') ? undefined : loadOpenSsl();
   if (!openSsl) return nodePacketCrypto;
-  const native = new NativeCrypto(openSsl, new NativeScratch(arena));
+  const native = new NativeCrypto(openSsl, new NativeScratch(arena), createCallRunner(arena, without));
   return {
     aead: (algorithm, key) =>
       algorithm in AEADS ? new OpenSslAead(native, algorithm, key) : nodePacketCrypto.aead(algorithm, key),
@@ -74,23 +76,58 @@ const TAG_PARAMETERS = 288;
 const ICV = 384;
 const TAG_CONTROL = 0x10;
 const NONCE_LENGTH = 12;
+const DIGEST_LENGTH_MAX = 64;
 
-/** What all contexts of one engine share. */
+/** What all contexts of one engine share: one packet is worked on at a time. */
 class NativeCrypto {
   readonly openSsl: OpenSsl;
   readonly scratch: NativeScratch;
-  readonly #tagName = nativeString('tag');
+  readonly sealing: NativeCalls;
+  readonly opening: NativeCalls;
+  readonly encrypting: NativeCalls;
+  readonly decrypting: NativeCalls;
+  readonly digesting: NativeCalls;
   readonly digestName = nativeString('digest');
+  readonly #tagName = nativeString('tag');
   readonly #ciphers = new Map<string, number>();
   readonly #cipherContexts: FinalizationRegistry<number>;
   readonly #macContexts: FinalizationRegistry<number>;
   #mac = 0;
 
-  constructor(openSsl: OpenSsl, scratch: NativeScratch) {
+  constructor(openSsl: OpenSsl, scratch: NativeScratch, run: CallRunner) {
     this.openSsl = openSsl;
     this.scratch = scratch;
-    const { memory } = scratch.arena;
-    writeParameter(memory, scratch.small + TAG_PARAMETERS, this.#tagName.address, 'octets', 0, 0);
+    const { arena } = scratch;
+    writeParameter(arena.memory, scratch.small + TAG_PARAMETERS, this.#tagName.address, 'octets', 0, 0);
+    const encryptInit = [functionAddress('EVP_EncryptInit_ex2'), 0, 0, 0, this.at(NONCE), 0];
+    const decryptInit = [functionAddress('EVP_DecryptInit_ex2'), 0, 0, 0, this.at(NONCE), 0];
+    const encryptUpdate = [functionAddress('EVP_EncryptUpdate'), 0, 0, this.at(LENGTH), 0, 0];
+    const decryptUpdate = [functionAddress('EVP_DecryptUpdate'), 0, 0, this.at(LENGTH), 0, 0];
+    const additional = [0, 0, this.at(LENGTH), this.at(ADDITIONAL), 0];
+    this.sealing = new NativeCalls(arena, run, [
+      encryptInit,
+      [functionAddress('EVP_EncryptUpdate'), ...additional],
+      encryptUpdate,
+      [functionAddress('EVP_EncryptFinal_ex'), 0, 0, this.at(LENGTH)],
+      [functionAddress('EVP_CIPHER_CTX_ctrl'), 0, TAG_CONTROL, 0, 0],
+    ]);
+    // The tag goes in with the nonce: one call fewer than setting it apart.
+    this.opening = new NativeCalls(arena, run, [
+      [functionAddress('EVP_DecryptInit_ex2'), 0, 0, 0, this.at(NONCE), this.at(TAG_PARAMETERS)],
+      [functionAddress('EVP_DecryptUpdate'), ...additional],
+      decryptUpdate,
+      [functionAddress('EVP_DecryptFinal_ex'), 0, 0, this.at(LENGTH)],
+    ]);
+    this.encrypting = new NativeCalls(arena, run, [encryptInit, encryptUpdate]);
+    this.decrypting = new NativeCalls(arena, run, [decryptInit, decryptUpdate]);
+    const macUpdate = functionAddress('EVP_MAC_update');
+    // Without a key, the context starts again with the one it has.
+    this.digesting = new NativeCalls(arena, run, [
+      [functionAddress('EVP_MAC_init'), 0, 0, 0, 0],
+      [macUpdate, 0, 0, 0],
+      [macUpdate, 0, this.at(NONCE), 0],
+      [functionAddress('EVP_MAC_final'), 0, this.at(ICV), this.at(LENGTH), DIGEST_LENGTH_MAX],
+    ]);
     // An SA ends when nobody holds it any more; its contexts, and with them its keys, are wiped and freed then.
     this.#cipherContexts = new FinalizationRegistry((context) => openSsl.freeCipherContext(context));
     this.#macContexts = new FinalizationRegistry((context) => openSsl.freeMacContext(context));
@@ -100,13 +137,12 @@ class NativeCrypto {
     return this.scratch.arena.memory.address + this.scratch.small + offset;
   }
 
-  /** Says where the tag is for the next decryption; returns the address of the parameter that says so. */
-  tagAt(address: number, length: number): number {
-    const { scratch } = this;
-    const { view } = scratch.arena.memory;
-    writePointer(view, scratch.small + TAG_PARAMETERS + PARAMETER_DATA, address);
-    view.setUint32(scratch.small + TAG_PARAMETERS + PARAMETER_SIZE, length, true);
-    return this.at(TAG_PARAMETERS);
+  /** Says where the tag is for the next decryption. */
+  putTag(offset: number, length: number): void {
+    const { arena, small } = this.scratch;
+    const { view, address } = arena.memory;
+    writePointer(view, small + TAG_PARAMETERS + PARAMETER_DATA, address + offset);
+    view.setUint32(small + TAG_PARAMETERS + PARAMETER_SIZE, length, true);
   }
 
   cipherContext(owner: object): number {
@@ -137,9 +173,17 @@ class NativeCrypto {
     bytes.set(key, offset);
     const result = action(this.at(KEY));
     bytes.fill(0, offset, offset + key.length);
-    succeed(result);
+    succeed(result === 1);
   }
 }
+
+// Positions in the lists of calls above.
+const ADDITIONAL_DATA = 1;
+const DATA = 2;
+const FINAL = 3;
+const GET_TAG = 4;
+const SEAL_CALLS = 5;
+const OPEN_CALLS = 4;
 
 /** AES-GCM and ChaCha20-Poly1305: the nonce is salt | IV (RFC 4106 §4, RFC 7634 §2). */
 class OpenSslAead implements PacketAead {
@@ -164,56 +208,59 @@ class OpenSslAead implements PacketAead {
   }
 
   seal(iv: Uint8Array, additionalData: Uint8Array, buffer: Uint8Array, start: number, end: number): void {
-    const { scratch, openSsl } = this.#native;
+    const { scratch } = this.#native;
     const offset = scratch.offsetOf(buffer, start);
-    if (offset >= 0) return this.#seal(openSsl, iv, additionalData, offset, end - start);
+    if (offset >= 0) return this.#seal(iv, additionalData, offset, end - start);
     const copy = scratch.copyIn(buffer, start, end);
-    this.#seal(openSsl, iv, additionalData, copy, end - start);
+    this.#seal(iv, additionalData, copy, end - start);
     scratch.copyOut(copy, end - start + this.#icvLength, buffer, start);
   }
 
   open(iv: Uint8Array, additionalData: Uint8Array, buffer: Uint8Array, start: number, end: number): boolean {
-    const { scratch, openSsl } = this.#native;
+    const { scratch } = this.#native;
     const offset = scratch.offsetOf(buffer, start);
-    if (offset >= 0) return this.#open(openSsl, iv, additionalData, offset, end - start);
+    if (offset >= 0) return this.#open(iv, additionalData, offset, end - start);
     const copy = scratch.copyIn(buffer, start, end + this.#icvLength);
-    const isAuthentic = this.#open(openSsl, iv, additionalData, copy, end - start);
+    const isAuthentic = this.#open(iv, additionalData, copy, end - start);
     if (isAuthentic) scratch.copyOut(copy, end - start, buffer, start);
     return isAuthentic;
   }
 
-  #seal(openSsl: OpenSsl, iv: Uint8Array, additionalData: Uint8Array, offset: number, length: number): void {
-    const native = this.#native;
-    const context = this.#sealing;
-    const data = native.scratch.arena.memory.address + offset;
-    const outLength = native.at(LENGTH);
-    this.#putArguments(iv, additionalData);
-    succeed(openSsl.encryptInit(context, 0, 0, native.at(NONCE), 0));
-    succeed(openSsl.encryptUpdate(context, 0, outLength, native.at(ADDITIONAL), additionalData.length));
-    succeed(openSsl.encryptUpdate(context, data, outLength, data, length));
-    succeed(openSsl.encryptFinal(context, data + length, outLength));
-    succeed(openSsl.control(context, TAG_CONTROL, this.#icvLength, data + length));
+  #seal(iv: Uint8Array, additionalData: Uint8Array, offset: number, length: number): void {
+    const calls = this.#native.sealing;
+    calls.useContext(this.#sealing);
+    this.#putNonce(iv);
+    this.#putData(calls, additionalData, offset, length);
+    calls.putOffset(GET_TAG, 3, offset + length);
+    calls.putSmall(GET_TAG, 2, this.#icvLength);
+    succeed(calls.run() === SEAL_CALLS);
   }
 
-  #open(openSsl: OpenSsl, iv: Uint8Array, additionalData: Uint8Array, offset: number, length: number): boolean {
-    const native = this.#native;
-    const context = this.#opening;
-    const data = native.scratch.arena.memory.address + offset;
-    const outLength = native.at(LENGTH);
-    this.#putArguments(iv, additionalData);
-    // The tag goes in with the nonce: one call fewer than setting it apart.
-    const parameters = native.tagAt(data + length, this.#icvLength);
-    succeed(openSsl.decryptInit(context, 0, 0, native.at(NONCE), parameters));
-    succeed(openSsl.decryptUpdate(context, 0, outLength, native.at(ADDITIONAL), additionalData.length));
-    if (length > 0) succeed(openSsl.decryptUpdate(context, data, outLength, data, length));
-    return openSsl.decryptFinal(context, data + length, outLength) === 1;
+  #open(iv: Uint8Array, additionalData: Uint8Array, offset: number, length: number): boolean {
+    const calls = this.#native.opening;
+    calls.useContext(this.#opening);
+    this.#putNonce(iv);
+    this.#putData(calls, additionalData, offset, length);
+    this.#native.putTag(offset + length, this.#icvLength);
+    const count = calls.run();
+    succeed(count >= OPEN_CALLS - 1);
+    return count === OPEN_CALLS;
   }
 
-  #putArguments(iv: Uint8Array, additionalData: Uint8Array): void {
+  #putNonce(iv: Uint8Array): void {
     const { scratch } = this.#native;
     scratch.putSmall(scratch.small + NONCE, this.#salt);
     scratch.putSmall(scratch.small + NONCE + NONCE_LENGTH - iv.length, iv);
+  }
+
+  #putData(calls: NativeCalls, additionalData: Uint8Array, offset: number, length: number): void {
+    const { scratch } = this.#native;
     scratch.putSmall(scratch.small + ADDITIONAL, additionalData);
+    calls.putSmall(ADDITIONAL_DATA, 4, additionalData.length);
+    calls.putOffset(DATA, 1, offset);
+    calls.putOffset(DATA, 3, offset);
+    calls.putSmall(DATA, 4, length);
+    calls.putOffset(FINAL, 1, offset + length);
   }
 }
 
@@ -237,19 +284,16 @@ class OpenSslCbc implements PacketCipher {
   }
 
   encrypt(iv: Uint8Array, buffer: Uint8Array, start: number, end: number): void {
-    const { encryptInit, encryptUpdate } = this.#native.openSsl;
-    this.#transform(this.#encrypting, encryptInit, encryptUpdate, iv, buffer, start, end);
+    this.#transform(this.#native.encrypting, this.#encrypting, iv, buffer, start, end);
   }
 
   decrypt(iv: Uint8Array, buffer: Uint8Array, start: number, end: number): void {
-    const { decryptInit, decryptUpdate } = this.#native.openSsl;
-    this.#transform(this.#decrypting, decryptInit, decryptUpdate, iv, buffer, start, end);
+    this.#transform(this.#native.decrypting, this.#decrypting, iv, buffer, start, end);
   }
 
   #transform(
+    calls: NativeCalls,
     context: number,
-    init: OpenSsl['encryptInit'],
-    update: OpenSsl['encryptUpdate'],
     iv: Uint8Array,
     buffer: Uint8Array,
     start: number,
@@ -258,15 +302,15 @@ class OpenSslCbc implements PacketCipher {
     const { scratch } = this.#native;
     const inArena = scratch.offsetOf(buffer, start);
     const offset = inArena >= 0 ? inArena : scratch.copyIn(buffer, start, end);
-    const data = scratch.arena.memory.address + offset;
     scratch.putSmall(scratch.small + NONCE, iv);
-    succeed(init(context, 0, 0, this.#native.at(NONCE), 0));
-    succeed(update(context, data, this.#native.at(LENGTH), data, end - start));
+    calls.useContext(context);
+    calls.putOffset(1, 1, offset);
+    calls.putOffset(1, 3, offset);
+    calls.putSmall(1, 4, end - start);
+    succeed(calls.run() === 2);
     if (inArena < 0) scratch.copyOut(offset, end - start, buffer, start);
   }
 }
-
-const DIGEST_LENGTH_MAX = 64;
 
 /** HMAC, truncated to the ICV (RFC 4868 §2.1, RFC 2404 §2). */
 class OpenSslHmac implements PacketIntegrity {
@@ -310,20 +354,19 @@ class OpenSslHmac implements PacketIntegrity {
 
   #digest(data: Uint8Array, suffix: Uint8Array): void {
     const native = this.#native;
-    const { openSsl, scratch } = native;
+    const { scratch } = native;
     const inArena = scratch.offsetOf(data, 0);
     const offset = inArena >= 0 ? inArena : scratch.copyIn(data, 0, data.length);
-    // Without a key, the context starts again with the one it has.
-    succeed(openSsl.macInit(this.#context, 0, 0, 0));
-    succeed(openSsl.macUpdate(this.#context, scratch.arena.memory.address + offset, data.length));
-    if (suffix.length > 0) {
-      scratch.putSmall(scratch.small + NONCE, suffix);
-      succeed(openSsl.macUpdate(this.#context, native.at(NONCE), suffix.length));
-    }
-    succeed(openSsl.macFinal(this.#context, native.at(ICV), native.at(LENGTH), DIGEST_LENGTH_MAX));
+    if (suffix.length > 0) scratch.putSmall(scratch.small + NONCE, suffix);
+    const calls = native.digesting;
+    calls.useContext(this.#context);
+    calls.putOffset(1, 1, offset);
+    calls.putSmall(1, 2, data.length);
+    calls.putSmall(2, 2, suffix.length);
+    succeed(calls.run() === 4);
   }
 }
 
-function succeed(result: number): void {
-  invariant(result === 1, 'OpenSSL does what it has been keyed for');
+function succeed(isDone: boolean): void {
+  invariant(isDone, 'OpenSSL does what it has been keyed for');
 }

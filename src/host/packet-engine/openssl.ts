@@ -18,24 +18,16 @@ export interface OpenSsl {
   readonly freeCipherContext: (context: number) => number;
   readonly encryptInit: (context: number, cipher: number, key: number, iv: number, parameters: number) => number;
   readonly decryptInit: (context: number, cipher: number, key: number, iv: number, parameters: number) => number;
-  readonly encryptUpdate: (context: number, out: number, outLength: number, from: number, length: number) => number;
-  readonly decryptUpdate: (context: number, out: number, outLength: number, from: number, length: number) => number;
-  readonly encryptFinal: (context: number, out: number, outLength: number) => number;
-  readonly decryptFinal: (context: number, out: number, outLength: number) => number;
-  readonly control: (context: number, type: number, argument: number, pointer: number) => number;
   readonly setPadding: (context: number, padding: number) => number;
   readonly fetchMac: (context: number, name: number, properties: number) => number;
   readonly newMacContext: (mac: number) => number;
   readonly freeMacContext: (context: number) => number;
   readonly macInit: (context: number, key: number, keyLength: number, parameters: number) => number;
-  readonly macUpdate: (context: number, from: number, length: number) => number;
-  readonly macFinal: (context: number, out: number, outLength: number, outSize: number) => number;
 }
 
 /** `undefined` where Node was built without a reachable OpenSSL 3. */
 export function loadOpenSsl(): OpenSsl | undefined {
   const pointer = 'uintptr_t';
-  const update = [pointer, pointer, pointer, pointer, 'int'];
   const init = [pointer, pointer, pointer, pointer, pointer];
   try {
     return {
@@ -44,18 +36,11 @@ export function loadOpenSsl(): OpenSsl | undefined {
       freeCipherContext: bind('EVP_CIPHER_CTX_free', 'void', [pointer]),
       encryptInit: bind('EVP_EncryptInit_ex2', 'int', init),
       decryptInit: bind('EVP_DecryptInit_ex2', 'int', init),
-      encryptUpdate: bind('EVP_EncryptUpdate', 'int', update),
-      decryptUpdate: bind('EVP_DecryptUpdate', 'int', update),
-      encryptFinal: bind('EVP_EncryptFinal_ex', 'int', [pointer, pointer, pointer]),
-      decryptFinal: bind('EVP_DecryptFinal_ex', 'int', [pointer, pointer, pointer]),
-      control: bind('EVP_CIPHER_CTX_ctrl', 'int', [pointer, 'int', 'int', pointer]),
       setPadding: bind('EVP_CIPHER_CTX_set_padding', 'int', [pointer, 'int']),
       fetchMac: bind('EVP_MAC_fetch', pointer, [pointer, pointer, pointer]),
       newMacContext: bind('EVP_MAC_CTX_new', pointer, [pointer]),
       freeMacContext: bind('EVP_MAC_CTX_free', 'void', [pointer]),
       macInit: bind('EVP_MAC_init', 'int', [pointer, pointer, 'size_t', pointer]),
-      macUpdate: bind('EVP_MAC_update', 'int', [pointer, pointer, 'size_t']),
-      macFinal: bind('EVP_MAC_final', 'int', [pointer, pointer, pointer, 'size_t']),
     };
   } catch {
     return undefined;
