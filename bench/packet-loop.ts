@@ -39,14 +39,16 @@ const back: UdpPath = { local: path.remote, remote: path.local };
 
 /** Keeps the last packet's place; counts nothing else. */
 class Sink implements DataPlaneOutbox {
-  payload: Uint8Array = new Uint8Array(0);
+  start = 0;
+  end = 0;
   delivered = 0;
 
   deliver(): void {
     this.delivered++;
   }
-  transmitUdp(_path: UdpPath, payload: Uint8Array): void {
-    this.payload = payload;
+  transmitUdp(_path: UdpPath, _buffer: Uint8Array, start: number, end: number): void {
+    this.start = start;
+    this.end = end;
   }
   transmitIp(): void {}
   event(): void {}
@@ -76,7 +78,8 @@ function measure(
   const base = arena.reserve(SLOTS * SLOT_LENGTH);
   const protect: number[] = [];
   const open: number[] = [];
-  const payloads: Uint8Array[] = [];
+  const starts = new Uint32Array(SLOTS);
+  const ends = new Uint32Array(SLOTS);
   for (let round = 0; round < ROUNDS; round++) {
     let protecting = 0;
     let opening = 0;
@@ -86,10 +89,12 @@ function measure(
       for (let slot = 0; slot < SLOTS; slot++) {
         const start = base + slot * SLOT_LENGTH + HEADROOM;
         plane.handleInnerPacket(now, 'st0.0', bytes, start, start + size, sink);
-        payloads[slot] = sink.payload;
+        starts[slot] = sink.start;
+        ends[slot] = sink.end;
       }
       const middle = clock();
-      for (const payload of payloads) plane.handleUdpPacket(middle, back, payload, sink);
+      for (let slot = 0; slot < SLOTS; slot++)
+        plane.handleUdpPacket(middle, back, bytes, sink, starts[slot], ends[slot]);
       protecting += middle - now;
       opening += clock() - middle;
     }

@@ -94,16 +94,39 @@ export class DataPlane {
   }
 
   /**
-   * Opens a UDP payload from port 4500 that was classified as ESP (RFC 3948 §2.1), in place. `trafficClass` is the DSCP and ECN of
-   * the IP header in front of it, where the host tells.
+   * Protects a packet of the same flow as the last one given: of what a host handed over as one large packet (TSO), a piece behind the first.
+   * It differs from that in lengths, identification, sequence numbers, flags and checksums only, so that nothing is looked up again.
    */
-  handleUdpPacket(now: Instant, path: UdpPath, payload: Uint8Array, out: DataPlaneOutbox, trafficClass?: number): void {
-    this.#inbound.handleUdpPacket(now, path, payload, out, trafficClass);
+  handleNextPiece(
+    now: Instant,
+    tunnelInterface: string | undefined,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    out: DataPlaneOutbox,
+  ): void {
+    this.#outbound.handleNextPiece(now, tunnelInterface, buffer, start, end, out);
   }
 
-  /** Opens a whole IP packet of protocol 50 or 51, in place. */
-  handleIpPacket(now: Instant, packet: Uint8Array, out: DataPlaneOutbox): void {
-    this.#inbound.handleIpPacket(now, packet, out);
+  /**
+   * Opens the UDP payload at `buffer[start, end)`, from port 4500 and classified as ESP (RFC 3948 §2.1), in place. `trafficClass` is the
+   * DSCP and ECN of the IP header in front of it, where the host tells.
+   */
+  handleUdpPacket(
+    now: Instant,
+    path: UdpPath,
+    buffer: Uint8Array,
+    out: DataPlaneOutbox,
+    trafficClass?: number,
+    start = 0,
+    end = buffer.length,
+  ): void {
+    this.#inbound.handleUdpPacket(now, path, buffer, start, end, out, trafficClass);
+  }
+
+  /** Opens the whole IP packet of protocol 50 or 51 at `buffer[start, end)`, in place. */
+  handleIpPacket(now: Instant, buffer: Uint8Array, out: DataPlaneOutbox, start = 0, end = buffer.length): void {
+    this.#inbound.handleIpPacket(now, buffer, start, end, out);
   }
 
   /**

@@ -30,10 +30,8 @@ export class IcmpErrors {
     out: DataPlaneOutbox,
   ): void {
     if (!deservesError(buffer, flow) || !this.#rate.take(now)) return;
-    out.deliver(
-      tunnelInterface,
-      flow.family === 4 ? fragmentationNeeded(buffer, flow, mtu) : tooBig(buffer, flow, mtu),
-    );
+    const error = flow.family === 4 ? fragmentationNeeded(buffer, flow, mtu) : tooBig(buffer, flow, mtu);
+    out.deliver(tunnelInterface, error, 0, error.length);
   }
 }
 

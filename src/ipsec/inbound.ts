@@ -71,29 +71,31 @@ export class Inbound {
     this.#reassembly = new Reassembly(() => counters.drop('reassembly-failed'));
   }
 
-  /** Opens the ESP packet that a UDP payload is (RFC 3948 §2.1), in place. The traffic class is that of the IP header in front of it, if known. */
+  /** Opens the ESP packet that the UDP payload at `buffer[start, end)` is (RFC 3948 §2.1), in place. The traffic class is that of the IP header in front of it, if known. */
   handleUdpPacket(
     now: Instant,
     path: UdpPath,
-    payload: Uint8Array,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
     out: DataPlaneOutbox,
     trafficClass = NO_TRAFFIC_CLASS,
   ): void {
-    const cause = this.#processUdp(now, path, payload, trafficClass, out);
+    const cause = this.#processUdp(now, path, buffer, start, end, trafficClass, out);
     if (cause !== undefined) this.#counters.drop(cause);
   }
 
-  /** Opens the ESP or AH packet inside a whole IP packet, in place. */
-  handleIpPacket(now: Instant, packet: Uint8Array, out: DataPlaneOutbox): void {
-    const cause = this.#processIp(now, packet, out);
+  /** Opens the ESP or AH packet inside the whole IP packet at `buffer[start, end)`, in place. */
+  handleIpPacket(now: Instant, buffer: Uint8Array, start: number, end: number, out: DataPlaneOutbox): void {
+    const cause = this.#processIp(now, buffer, start, end, out);
     if (cause !== undefined) this.#counters.drop(cause, this.#outer.protocol === PROTOCOL_AH ? 'ah' : 'esp');
   }
 
   /** Opens what came before its SA was there; called once it is. */
   flushEarly(now: Instant, number: Spi, out: DataPlaneOutbox): void {
     for (const { path, packet, trafficClass } of this.#early.take(number)) {
-      if (path) this.handleUdpPacket(now, path, packet, out, trafficClass);
-      else this.handleIpPacket(now, packet, out);
+      if (path) this.handleUdpPacket(now, path, packet, 0, packet.length, out, trafficClass);
+      else this.handleIpPacket(now, packet, 0, packet.length, out);
     }
   }
 
@@ -105,36 +107,44 @@ export class Inbound {
   #processUdp(
     now: Instant,
     path: UdpPath,
-    payload: Uint8Array,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
     trafficClass: number,
     out: DataPlaneOutbox,
   ): DropCause | undefined {
-    if (payload.length < ESP_HEADER_LENGTH) return 'truncated';
-    const number = spi(uint32At(payload, 0));
+    if (end - start < ESP_HEADER_LENGTH) return 'truncated';
+    const number = spi(uint32At(buffer, start));
     const sa = this.#associations.inbound(number);
-    if (sa?.protocol !== 'esp') return this.#handleUnknownUdp(now, number, path, payload, trafficClass, out);
+    if (sa?.protocol !== 'esp')
+      return this.#handleUnknownUdp(now, number, path, buffer.subarray(start, end), trafficClass, out);
     if (!sa.udp || sa.wrappedInAh !== undefined) return 'wrong-encapsulation';
     const before = sa.window.highest;
-    const cause = this.#open(now, sa, payload, 0, 0, payload.length, out);
+    const cause = this.#open(now, sa, buffer, start, start, end, out);
     // A packet that was only overtaken says nothing new about where the peer is.
     const isNews = path !== sa.udp && sa.isVerifying && sa.window.highest > before && !samePath(path, sa.udp);
     if (isNews && sa.usage.isPathEventDue(now))
       out.event({ kind: 'path-moved', spi: sa.spi, policy: sa.policy, from: sa.udp, to: path });
     if (cause !== undefined || this.#isDummy()) return cause;
-    const { start, end } = this.#opened;
-    if (sa.mode === 'tunnel') return this.#deliverTunnel(now, sa, payload, trafficClass, out);
-    const packet = packetFromPath(path, payload, this.#opened, Math.max(trafficClass, 0));
+    if (sa.mode === 'tunnel') return this.#deliverTunnel(now, sa, buffer, trafficClass, out);
+    const packet = packetFromPath(path, buffer, this.#opened, Math.max(trafficClass, 0));
     if (!this.#inner.read(packet, 0, packet.length)) return 'malformed-inner';
     if (!sa.selectors.matchesUpperLayer(this.#inner)) return 'selector-mismatch';
-    return this.#deliver(sa, this.#policies.get(sa.policy)?.policy, packet, end - start, out);
+    return this.#deliver(sa, this.#policies.get(sa.policy)?.policy, packet, this.#opened.end - this.#opened.start, out);
   }
 
-  #processIp(now: Instant, packet: Uint8Array, out: DataPlaneOutbox): DropCause | undefined {
+  #processIp(
+    now: Instant,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    out: DataPlaneOutbox,
+  ): DropCause | undefined {
     const outer = this.#outer;
-    if (!outer.read(packet, 0, packet.length)) return 'malformed-outer';
-    if (outer.fragmentHeaderOffset === 0 && !outer.isFragment) return this.#unwrap(now, packet, undefined, out);
+    if (!outer.read(buffer, start, end)) return 'malformed-outer';
+    if (outer.fragmentHeaderOffset === 0 && !outer.isFragment) return this.#unwrap(now, buffer, undefined, out);
     if (outer.family === 4 && !isIpsec(outer.protocol)) return 'malformed-outer';
-    const whole = this.#reassembly.add(now, packet, outer);
+    const whole = this.#reassembly.add(now, buffer, outer);
     if (!whole) return undefined;
     if (!outer.read(whole, 0, whole.length) || outer.fragmentHeaderOffset !== 0) return 'malformed-outer';
     return this.#unwrap(now, whole, undefined, out);
@@ -296,7 +306,7 @@ export class Inbound {
     const inner = this.#inner;
     if (policy.tcpMss !== undefined) clampTcpMss(buffer, inner, policy.tcpMss);
     this.#counters.countOpened(sa.protocol, length);
-    out.deliver(policy.tunnelInterface, buffer.subarray(inner.start, inner.end));
+    out.deliver(policy.tunnelInterface, buffer, inner.start, inner.end);
     reportLimit(sa, sa.usage.count(length), out);
     return undefined;
   }

@@ -49,6 +49,10 @@ export class Outbound {
   readonly #pieces = new Uint8Array(PACKET_LENGTH_MAX);
   /** Of IPv6 fragments; predictable is enough, since what it names is authenticated. */
   #fragmentIdentification = 1;
+  /** The way of the last packet, if that was neither too long nor without an SA. */
+  #lastEntry: PolicyEntry | undefined;
+  #lastSa: OutboundSa | undefined;
+  #lastLength = 0;
 
   constructor(policies: SecurityPolicyDatabase, counters: Counters, random: RandomSource) {
     this.#policies = policies;
@@ -66,7 +70,25 @@ export class Outbound {
     end: number,
     out: DataPlaneOutbox,
   ): void {
+    this.#lastEntry = undefined;
     const cause = this.#process(now, tunnelInterface, buffer, start, end, out);
+    if (cause !== undefined) this.#counters.drop(cause);
+  }
+
+  /** Takes a packet that goes the way of the last one, if that one could leave at once; see `DataPlane.handleNextPiece`. */
+  handleNextPiece(
+    now: Instant,
+    tunnelInterface: string | undefined,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    out: DataPlaneOutbox,
+  ): void {
+    const entry = this.#lastEntry;
+    const sa = entry?.outbound;
+    if (!entry || !sa || sa !== this.#lastSa || sa.usage.isHardExpired || end - start > this.#lastLength)
+      return this.handlePacket(now, tunnelInterface, buffer, start, end, out);
+    const cause = this.#protect(now, entry, sa, buffer, start, end, out);
     if (cause !== undefined) this.#counters.drop(cause);
   }
 
@@ -80,8 +102,10 @@ export class Outbound {
     out: DataPlaneOutbox,
   ): void {
     const sa = entry.outbound;
-    if (!sa || sa.usage.isHardExpired || !this.#flow.read(buffer.subarray(start, end), 0, end - start)) return;
-    const cause = this.#fit(now, entry, sa, buffer.subarray(start, end), out);
+    const packet = buffer.subarray(start, end);
+    if (!sa || sa.usage.isHardExpired || !this.#flow.read(packet, 0, packet.length)) return;
+    const cause = this.#fit(now, entry, sa, packet, out);
+    this.#lastEntry = undefined;
     if (cause !== undefined) this.#counters.drop(cause);
   }
 
@@ -129,7 +153,9 @@ export class Outbound {
     out.transmitIp(
       addressFromOctets(buffer.subarray(source, source + length)),
       addressFromOctets(buffer.subarray(destination, destination + length)),
-      buffer.subarray(start, end),
+      buffer,
+      start,
+      end,
     );
   }
 
@@ -161,7 +187,12 @@ export class Outbound {
     const length = flow.end - flow.start;
     const tunnelMtu = policy.mtu ?? PACKET_LENGTH_MAX;
     const limit = Math.min(tunnelMtu, sa.innerMtu);
-    if (length <= limit) return this.#protect(now, entry, sa, buffer, flow.start, flow.end, out);
+    if (length <= limit) {
+      this.#lastEntry = entry;
+      this.#lastSa = sa;
+      this.#lastLength = length;
+      return this.#protect(now, entry, sa, buffer, flow.start, flow.end, out);
+    }
     const mayFragmentInner = sa.mode === 'tunnel' && flow.family === 4 && !flow.dontFragment(buffer);
     if (mayFragmentInner) return this.#sendFragments(now, entry, sa, buffer, limit, out);
     // What is wrapped may be fragmented too: where the operator lets us, and where IPv6 promises its sender 1280 octets.
@@ -250,17 +281,17 @@ export class Outbound {
       if (length > UDP_PAYLOAD_LENGTH_MAX) return 'exceeds-mtu';
       // What leaves though it does not fit must be cut on the way: with DF it would be lost.
       if (length > sa.pathMtu - sa.outer.length - UDP_HEADER_LENGTH) this.#outer.dontFragment = false;
-      out.transmitUdp(sa.udp, buffer.subarray(start, end), this.#outer);
+      out.transmitUdp(sa.udp, buffer, start, end, this.#outer);
       return undefined;
     }
     if (length > PACKET_LENGTH_MAX) return 'exceeds-mtu';
     if (length <= sa.pathMtu) {
-      out.transmitIp(sa.localAddress, sa.remoteAddress, buffer.subarray(start, end));
+      out.transmitIp(sa.localAddress, sa.remoteAddress, buffer, start, end);
       return undefined;
     }
     // Fragmentation after protection (RFC 4303 §3.3.4): nobody else does it for a raw packet.
     const pieces = this.#pieces;
-    const emit = (pieceEnd: number) => out.transmitIp(sa.localAddress, sa.remoteAddress, pieces.subarray(0, pieceEnd));
+    const emit = (pieceEnd: number) => out.transmitIp(sa.localAddress, sa.remoteAddress, pieces, 0, pieceEnd);
     const isFragmented =
       sa.family === 4
         ? fragmentIpv4(buffer, start, end, sa.pathMtu, pieces, 0, emit)

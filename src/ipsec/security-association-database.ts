@@ -17,6 +17,7 @@ export class SecurityAssociationDatabase {
   /** Different peers may have chosen the same SPI. */
   readonly #outbound = new BoundedMap<Spi, readonly OutboundSa[]>(OUTBOUND_SPIS_MAX);
   readonly #reserved = new BoundedMap<Spi, IpsecProtocol>(RESERVED_SPIS_MAX);
+  #lastInbound: InboundSa | undefined;
 
   /** `false` if there is no room for more. */
   reserve(spi: Spi, protocol: IpsecProtocol): boolean {
@@ -32,7 +33,11 @@ export class SecurityAssociationDatabase {
   }
 
   inbound(spi: Spi): InboundSa | undefined {
-    return this.#inbound.get(spi);
+    // Packets come in runs of one SA.
+    if (this.#lastInbound?.spi === spi) return this.#lastInbound;
+    const found = this.#inbound.get(spi);
+    if (found) this.#lastInbound = found;
+    return found;
   }
 
   /** Outbound SAs with this SPI; more than one only if several peers chose it. */
@@ -43,6 +48,7 @@ export class SecurityAssociationDatabase {
   /** Replaces a reservation of the SPI; `false` if there is no room for more. */
   addInbound(sa: InboundSa): boolean {
     this.#reserved.delete(sa.spi);
+    this.#lastInbound = undefined;
     return this.#inbound.set(sa.spi, sa);
   }
 
@@ -53,6 +59,7 @@ export class SecurityAssociationDatabase {
   }
 
   removeInbound(spi: Spi): boolean {
+    this.#lastInbound = undefined;
     return this.#inbound.delete(spi);
   }
 

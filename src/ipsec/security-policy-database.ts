@@ -27,10 +27,14 @@ export class PolicyEntry {
 /** All policies, by name and by what they match. */
 export class SecurityPolicyDatabase {
   readonly #byId = new Map<PolicyId, PolicyEntry>();
+  /** Packets come in runs of one policy. */
+  #last: PolicyEntry | undefined;
   readonly #tables = new Map<string | undefined, PolicyTable<PolicyEntry>>();
 
   get(id: PolicyId): PolicyEntry | undefined {
-    return this.#byId.get(id);
+    if (this.#last?.policy.id === id) return this.#last;
+    this.#last = this.#byId.get(id);
+    return this.#last;
   }
 
   entries(): IterableIterator<PolicyEntry> {
@@ -41,6 +45,7 @@ export class SecurityPolicyDatabase {
   put(policy: SecurityPolicy): void {
     const entry = new PolicyEntry(policy);
     const previous = this.#byId.get(policy.id);
+    this.#last = undefined;
     if (previous) {
       entry.outbound = previous.outbound;
       entry.acquireDueAt = previous.acquireDueAt;
@@ -54,6 +59,7 @@ export class SecurityPolicyDatabase {
     const entry = this.#byId.get(id);
     if (!entry) return undefined;
     this.#byId.delete(id);
+    this.#last = undefined;
     this.#table(entry.policy.tunnelInterface).delete(entry);
     return entry;
   }

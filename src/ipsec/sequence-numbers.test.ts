@@ -160,7 +160,7 @@ class Ends {
   }
 
   receive(packet: Uint8Array): void {
-    this.#east.handleIpPacket(START, packet.slice(), this.fromEast);
+    this.#east.handleIpPacket(START, packet.slice(), 0, packet.length, this.fromEast);
   }
 }
 

@@ -33,16 +33,16 @@ export class RecordingOutbox implements DataPlaneOutbox {
   readonly ip: Uint8Array[] = [];
   readonly events: DataPlaneEvent[] = [];
 
-  deliver(tunnelInterface: string | undefined, packet: Uint8Array): void {
-    this.delivered.push({ tunnelInterface, packet: packet.slice() });
+  deliver(tunnelInterface: string | undefined, buffer: Uint8Array, start: number, end: number): void {
+    this.delivered.push({ tunnelInterface, packet: buffer.slice(start, end) });
   }
 
-  transmitUdp(path: UdpPath, payload: Uint8Array, outer: OuterFields): void {
-    this.udp.push({ path, payload: payload.slice(), outer: { ...outer } });
+  transmitUdp(path: UdpPath, buffer: Uint8Array, start: number, end: number, outer: OuterFields): void {
+    this.udp.push({ path, payload: buffer.slice(start, end), outer: { ...outer } });
   }
 
-  transmitIp(_local: IpAddress, _remote: IpAddress, packet: Uint8Array): void {
-    this.ip.push(packet.slice());
+  transmitIp(_local: IpAddress, _remote: IpAddress, buffer: Uint8Array, start: number, end: number): void {
+    this.ip.push(buffer.slice(start, end));
   }
 
   event(event: DataPlaneEvent): void {

@@ -110,8 +110,9 @@ function open(vector: PacketVector): string {
   const out = new RecordingOutbox();
   const counters = new Counters();
   const plane = new Inbound(associations, policies, counters, new Outbound(policies, counters, new SeededRandom(1)));
-  if (vector.encap) plane.handleUdpPacket(START, reversed(VECTOR_PATH), packet.slice(ipsecOffset(vector, packet)), out);
-  else plane.handleIpPacket(START, packet, out);
+  const start = vector.encap ? ipsecOffset(vector, packet) : 0;
+  if (vector.encap) plane.handleUdpPacket(START, reversed(VECTOR_PATH), packet, start, packet.length, out);
+  else plane.handleIpPacket(START, packet, 0, packet.length, out);
   const [delivered] = out.delivered;
   if (!delivered) return `dropped: ${JSON.stringify(counters.snapshot().drops)}`;
   // The header of a packet that UDP carried in transport mode is made anew: only what it carried can be compared.

@@ -227,11 +227,17 @@ class Running implements GatewayOutbox {
   #makeDataPlaneOutbox(): DataPlaneOutbox {
     const { name, observer, chance } = this.#options;
     return {
-      deliver: (tunnelInterface, packet) => observer.deliver(name, tunnelInterface, packet),
-      transmitUdp: (path, payload) =>
-        this.#fabric.send({ kind: 'udp', source: path.local, destination: path.remote, octets: payload.slice() }),
-      transmitIp: (local, remote, packet) =>
-        this.#fabric.send({ kind: 'ip', source: local, destination: remote, octets: packet.slice() }),
+      deliver: (tunnelInterface, buffer, start, end) =>
+        observer.deliver(name, tunnelInterface, buffer.subarray(start, end)),
+      transmitUdp: (path, buffer, start, end) =>
+        this.#fabric.send({
+          kind: 'udp',
+          source: path.local,
+          destination: path.remote,
+          octets: buffer.slice(start, end),
+        }),
+      transmitIp: (local, remote, buffer, start, end) =>
+        this.#fabric.send({ kind: 'ip', source: local, destination: remote, octets: buffer.slice(start, end) }),
       event: (event) =>
         this.#later(chance.integer(0, THREAD_DELAY_MAX), () => {
           this.gateway.handleDataPlaneEvent(this.#now, event, this);

@@ -12,12 +12,14 @@ const KEEPALIVE_OCTET = 0xff;
 // SPI and sequence number: with less there is nothing to look up and check.
 const ESP_HEADER_LENGTH = 8;
 
-/** Tells what a UDP payload on port 4500 is, by its first octets only; allocates nothing. */
-export function classifyUdp4500(datagram: Uint8Array): Udp4500Content {
-  if (datagram.length === 1 && datagram[0] === KEEPALIVE_OCTET) return 'keepalive';
-  if (datagram.length < NON_ESP_MARKER_LENGTH) return 'malformed';
-  if (datagram[0] === 0 && datagram[1] === 0 && datagram[2] === 0 && datagram[3] === 0) return 'ike';
-  return datagram.length < ESP_HEADER_LENGTH ? 'malformed' : 'esp';
+/** Tells what the UDP payload `buffer[start, end)` on port 4500 is, by its first octets only; allocates nothing. */
+export function classifyUdp4500(buffer: Uint8Array, start = 0, end = buffer.length): Udp4500Content {
+  const length = end - start;
+  if (length === 1 && buffer[start] === KEEPALIVE_OCTET) return 'keepalive';
+  if (length < NON_ESP_MARKER_LENGTH) return 'malformed';
+  if (buffer[start] === 0 && buffer[start + 1] === 0 && buffer[start + 2] === 0 && buffer[start + 3] === 0)
+    return 'ike';
+  return length < ESP_HEADER_LENGTH ? 'malformed' : 'esp';
 }
 
 /** An ISAKMP message as port 4500 carries it, in a new array. */

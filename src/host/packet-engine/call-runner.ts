@@ -9,7 +9,7 @@ import type { EngineFeature } from './messages.ts';
 
 /** One entry of a list: the function's address, six arguments, and what it returned; each eight octets. */
 export const CALL_LENGTH = 64;
-export const ARGUMENTS_MAX = 6;
+const ARGUMENTS_MAX = 6;
 
 /** Makes up to `count` calls of the list at `address`, until one returns 0 or less; says how many returned more than 0. */
 export type CallRunner = (address: number, count: number) => number;

@@ -74,6 +74,8 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   #requestsSinceTurn = 0;
   #lastPath: UdpPath | undefined;
   #lastPort: UdpPort | undefined;
+  #lastTunnelName: string | undefined;
+  #lastTunnel: TunnelPort | undefined;
 
   constructor(settings: EngineSettings, port: MessagePort) {
     this.#port = port;
@@ -96,13 +98,14 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
       flush,
     };
     this.#poller.add(this);
+    const { bytes } = this.#arena.memory;
     for (const socket of settings.rawSockets)
       if (socket.protocol !== 'send')
         this.#poller.add(
           new RawReceiver(this.#arena, this.#tally, this.#receiveBatch, socket, {
             handlePacket: isIcmp(socket)
-              ? (now, packet) => this.#dataPlane.handleIcmpError(now, packet)
-              : (now, packet) => this.#dataPlane.handleIpPacket(now, packet, this),
+              ? (now, start, end) => this.#dataPlane.handleIcmpError(now, bytes.subarray(start, end))
+              : (now, start, end) => this.#dataPlane.handleIpPacket(now, bytes, this, start, end),
             flush,
           }),
         );
@@ -141,23 +144,29 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
     if (++this.#requestsSinceTurn >= REQUESTS_WITHOUT_TURN_MAX) this.#isTurnWanted = true;
   }
 
-  deliver(tunnelInterface: string | undefined, packet: Uint8Array): void {
-    const tunnel = this.#tunnels.get(tunnelInterface ?? POLICY_INTERFACE);
+  deliver(tunnelInterface: string | undefined, buffer: Uint8Array, start: number, end: number): void {
+    const tunnel = this.#tunnel(tunnelInterface ?? POLICY_INTERFACE);
     if (!tunnel) return this.#tally.count('tunnel-missing');
-    const start = this.#place(packet);
-    this.#writer.add(tunnel, start, start + packet.length);
+    const offset = this.#place(buffer, start, end);
+    this.#writer.add(tunnel, offset, offset + (end - start));
   }
 
-  transmitUdp(path: UdpPath, payload: Uint8Array, { trafficClass, dontFragment }: OuterFields): void {
+  transmitUdp(
+    path: UdpPath,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    { trafficClass, dontFragment }: OuterFields,
+  ): void {
     const port = this.#udpPort(path);
     if (!port) return this.#tally.count('socket-missing');
     const batch = dontFragment ? this.#unfragmentedBatch : this.#sendBatch;
-    batch.add(port.target(path, dontFragment), this.#place(payload), payload.length, trafficClass);
+    batch.add(port.target(path, dontFragment), this.#place(buffer, start, end), end - start, trafficClass);
   }
 
-  transmitIp(_local: IpAddress, remote: IpAddress, packet: Uint8Array): void {
+  transmitIp(_local: IpAddress, remote: IpAddress, buffer: Uint8Array, start: number, end: number): void {
     const target = this.#rawTargets.get(remote);
-    if (target) this.#sendBatch.add(target, this.#place(packet), packet.length, 0);
+    if (target) this.#sendBatch.add(target, this.#place(buffer, start, end), end - start, 0);
     else this.#tally.count('socket-missing');
   }
 
@@ -166,10 +175,18 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   }
 
   /** Where the octets lie in the arena; what lies elsewhere is copied there, for the batch keeps it until it is sent. */
-  #place(octets: Uint8Array): number {
-    if (this.#arena.holds(octets)) return octets.byteOffset;
-    if (!this.#copies.hasRoom(octets.length, 1)) this.#send();
-    return this.#copies.copy(octets);
+  #place(buffer: Uint8Array, start: number, end: number): number {
+    if (buffer === this.#arena.memory.bytes) return start;
+    if (this.#arena.holds(buffer)) return buffer.byteOffset + start;
+    if (!this.#copies.hasRoom(end - start, 1)) this.#send();
+    return this.#copies.copy(buffer.subarray(start, end));
+  }
+
+  #tunnel(name: string): TunnelPort | undefined {
+    if (name === this.#lastTunnelName) return this.#lastTunnel;
+    this.#lastTunnelName = name;
+    this.#lastTunnel = this.#tunnels.get(name);
+    return this.#lastTunnel;
   }
 
   #udpPort(path: UdpPath): UdpPort | undefined {
@@ -207,14 +224,16 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
         if (request.command.kind === 'remove') this.#isTurnWanted = true;
         return this.#dataPlane.handleCommand(now, request.command, this);
       case 'transmit':
-        return this.transmitUdp(request.path, request.datagram, IKE_HEADER);
+        return this.transmitUdp(request.path, request.datagram, 0, request.datagram.length, IKE_HEADER);
       case 'add-tunnel': {
         const { name } = request.tunnel;
         const source = name === POLICY_INTERFACE ? undefined : name;
         const { bytes } = this.#arena.memory;
-        const tunnel = new TunnelPort(now, request.tunnel, this.#tunnelSurroundings, (at, start, end) =>
-          this.#dataPlane.handleInnerPacket(at, source, bytes, start, end, this),
-        );
+        const tunnel = new TunnelPort(now, request.tunnel, this.#tunnelSurroundings, {
+          handlePacket: (at, start, end) => this.#dataPlane.handleInnerPacket(at, source, bytes, start, end, this),
+          handleNextPiece: (at, start, end) => this.#dataPlane.handleNextPiece(at, source, bytes, start, end, this),
+        });
+        this.#lastTunnelName = undefined;
         this.#tunnels.set(name, tunnel);
         return this.#poller.add(tunnel);
       }
@@ -222,13 +241,14 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
         const tunnel = this.#tunnels.get(request.name);
         if (tunnel) this.#poller.remove(tunnel.descriptor);
         this.#tunnels.delete(request.name);
+        this.#lastTunnelName = undefined;
         return;
       }
       case 'add-udp-socket': {
         const port = new UdpPort(this.#arena, this.#tally, this.#receiveBatch, request.socket, this.#without, {
           handleIke: (path, datagram) => this.#report({ kind: 'datagram', path, datagram }),
-          handleEsp: (at, path, payload, trafficClass) =>
-            this.#dataPlane.handleUdpPacket(at, path, payload, this, trafficClass),
+          handleEsp: (at, path, start, end, trafficClass) =>
+            this.#dataPlane.handleUdpPacket(at, path, this.#arena.memory.bytes, this, trafficClass, start, end),
           flush: () => this.#flush(),
           handleNotice: (text) => this.#notice(text),
         });

@@ -11,8 +11,8 @@ import type { ReceiveBatch } from './receive-batch.ts';
 import type { SendTarget } from './send-batch.ts';
 
 export interface RawPacketHandlers {
-  /** Takes a whole IP packet, header included, that lies in the arena; what is made of it may stay there until the turn is over. */
-  handlePacket(now: Instant, packet: Uint8Array): void;
+  /** Takes the whole IP packet, header included, at `[start, end)` in the arena; what is made of it may stay there until the turn is over. */
+  handlePacket(now: Instant, start: number, end: number): void;
   /** The turn is over: everything that lies in the receive batch must be used up on return. */
   flush(): void;
 }
@@ -48,15 +48,14 @@ export class RawReceiver implements Readable {
 
   handleReadable(now: Instant): void {
     const batch = this.#batch;
-    const { bytes } = this.#arena.memory;
     const count = batch.receive(this.descriptor);
     this.#tally.count('socket-received', count);
     for (let index = 0; index < count; index++) {
       const start = batch.offset(index);
       const end = start + batch.length(index);
-      if (this.#family === 4) this.#handlers.handlePacket(now, bytes.subarray(start, end));
+      if (this.#family === 4) this.#handlers.handlePacket(now, start, end);
       else if (this.#restoreIpv6Header(index, start, end - start))
-        this.#handlers.handlePacket(now, bytes.subarray(start - IPV6_HEADER_LENGTH, end));
+        this.#handlers.handlePacket(now, start - IPV6_HEADER_LENGTH, end);
     }
     this.#handlers.flush();
     batch.release(count);

@@ -19,8 +19,8 @@ import { type OutboundArea, TUNNEL_READ_MAX } from './outbound-area.ts';
 import { foldSum, type PacketArithmetic } from './packet-arithmetic.ts';
 import { NEEDS_CHECKSUM, Segmentation, Virtio } from './virtio-header.ts';
 
-/** Takes the packet at `[start, end)` in the arena, with room around it, before it returns. */
-export type PacketHandler = (start: number, end: number) => void;
+/** Takes the packet at `[start, end)` in the arena, with room around it, before it returns; `isFirst` of those that one read becomes. */
+export type PacketHandler = (start: number, end: number, isFirst: boolean) => void;
 
 /** Finishes and splits what a TUN device with offloads has read. */
 export class SuperPacketSplitter {
@@ -49,7 +49,7 @@ export class SuperPacketSplitter {
     if (kind !== Segmentation.none) return this.#splitFlow(kind, header, start, end, handle);
     if ((view.getUint8(header + Virtio.flags) & NEEDS_CHECKSUM) !== 0 && !this.#finishChecksum(header, start, end))
       return false;
-    handle(start, end);
+    handle(start, end, true);
     return true;
   }
 
@@ -98,7 +98,7 @@ export class SuperPacketSplitter {
       const upperTarget = target + (upper - start);
       if (isUdp) this.#patchUdp(upperTarget, pseudo + sum, UDP_HEADER_LENGTH + length);
       else this.#patchTcp(upperTarget, upperLength, pseudo + sum, at - payload, length, at + length >= end);
-      handle(target, target + total);
+      handle(target, target + total, index === 0);
     }
     return true;
   }

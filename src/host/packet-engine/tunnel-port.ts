@@ -10,8 +10,12 @@ import type { SuperPacketSplitter } from './super-packet.ts';
 import type { TunnelTarget } from './tunnel-writer.ts';
 import { VIRTIO_HEADER_LENGTH } from './virtio-header.ts';
 
-/** Takes an inner packet at `[start, end)` in the arena, with room around it; what it makes of it may stay there until the batch is sent. */
-export type InnerPacketHandler = (now: Instant, start: number, end: number) => void;
+/** Takes inner packets at `[start, end)` in the arena, with room around them; what is made of them may stay there until the batch is sent. */
+export interface InnerPacketHandlers {
+  handlePacket(now: Instant, start: number, end: number): void;
+  /** A packet that was one with the last one until it was split. */
+  handleNextPiece(now: Instant, start: number, end: number): void;
+}
 
 /** What all tunnels of one engine share: a thousand of them cost no more buffers than one. */
 export interface TunnelSurroundings {
@@ -30,15 +34,15 @@ export class TunnelPort implements Readable, TunnelTarget {
   readonly descriptor: number;
   readonly offload: TunnelOffload;
   readonly #surroundings: TunnelSurroundings;
-  readonly #handlePacket: InnerPacketHandler;
+  readonly #handlers: InnerPacketHandlers;
   readonly #headerLength: number;
   #now: Instant;
 
-  constructor(now: Instant, tunnel: EngineTunnel, surroundings: TunnelSurroundings, handlePacket: InnerPacketHandler) {
+  constructor(now: Instant, tunnel: EngineTunnel, surroundings: TunnelSurroundings, handlers: InnerPacketHandlers) {
     this.descriptor = tunnel.descriptor;
     this.offload = tunnel.offload;
     this.#surroundings = surroundings;
-    this.#handlePacket = handlePacket;
+    this.#handlers = handlers;
     this.#headerLength = tunnel.offload === 'none' ? 0 : VIRTIO_HEADER_LENGTH;
     this.#now = now;
   }
@@ -54,10 +58,13 @@ export class TunnelPort implements Readable, TunnelTarget {
       if (length <= 0) return;
       tally.count('tunnel-read');
       area.take(length);
-      if (this.#headerLength === 0) this.#handlePacket(now, start, start + length);
+      if (this.#headerLength === 0) this.#handlers.handlePacket(now, start, start + length);
       else if (!splitter.split(header, start, start + length, this.#handlePiece)) tally.count('tunnel-malformed');
     }
   }
 
-  readonly #handlePiece = (start: number, end: number): void => this.#handlePacket(this.#now, start, end);
+  readonly #handlePiece = (start: number, end: number, isFirst: boolean): void => {
+    if (isFirst) this.#handlers.handlePacket(this.#now, start, end);
+    else this.#handlers.handleNextPiece(this.#now, start, end);
+  };
 }

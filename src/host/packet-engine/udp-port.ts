@@ -22,8 +22,11 @@ import type { SendTarget } from './send-batch.ts';
 export interface UdpPortHandlers {
   /** Takes the datagram for good. */
   handleIke(path: UdpPath, datagram: Uint8Array<ArrayBuffer>): void;
-  /** The payload lies in the arena, DSCP and ECN were those of its IP header, if the kernel tells; what is made of it may stay there until the turn is over. */
-  handleEsp(now: Instant, path: UdpPath, payload: Uint8Array, trafficClass: number | undefined): void;
+  /**
+   * The payload lies at `[start, end)` in the arena, DSCP and ECN were those of its IP header, if the kernel tells; what is made of it may
+   * stay there until the turn is over.
+   */
+  handleEsp(now: Instant, path: UdpPath, start: number, end: number, trafficClass: number | undefined): void;
   /** The turn is over: everything that lies in the receive batch must be used up on return. */
   flush(): void;
   handleNotice(text: string): void;
@@ -100,7 +103,7 @@ export class UdpPort implements Readable {
   /** With GRO, one message holds several datagrams of equal length, only the last one shorter (udp(7)). */
   #handleMessage(now: Instant, index: number): void {
     const batch = this.#batch;
-    const { view, bytes } = this.#arena.memory;
+    const { view } = this.#arena.memory;
     const length = batch.length(index);
     const path = this.#paths.pathFrom(batch.sourceOffset(index));
     if (!path) return;
@@ -111,19 +114,20 @@ export class UdpPort implements Readable {
     const start = batch.offset(index);
     const end = start + length;
     if (length === 0 || segmentLength <= 0) return this.#tally.count('malformed-received');
+    this.#tally.count('socket-received', Math.ceil(length / segmentLength));
     for (let at = start; at < end; at += segmentLength)
-      this.#handleDatagram(now, path, bytes.subarray(at, Math.min(at + segmentLength, end)), trafficClass);
+      this.#handleDatagram(now, path, at, Math.min(at + segmentLength, end), trafficClass);
   }
 
-  #handleDatagram(now: Instant, path: UdpPath, datagram: Uint8Array, trafficClass: number | undefined): void {
-    this.#tally.count('socket-received');
-    const content = this.#isShared ? classifyUdp4500(datagram) : 'ike';
+  #handleDatagram(now: Instant, path: UdpPath, start: number, end: number, trafficClass: number | undefined): void {
+    const { bytes } = this.#arena.memory;
+    const content = this.#isShared ? classifyUdp4500(bytes, start, end) : 'ike';
     switch (content) {
       case 'esp':
-        return this.#handlers.handleEsp(now, path, datagram, trafficClass);
+        return this.#handlers.handleEsp(now, path, start, end, trafficClass);
       case 'ike':
         this.#tally.count('ike-received');
-        return this.#handlers.handleIke(path, new Uint8Array(datagram));
+        return this.#handlers.handleIke(path, bytes.slice(start, end));
       case 'keepalive':
         return this.#tally.count('keepalive-received');
       case 'malformed':

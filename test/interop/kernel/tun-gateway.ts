@@ -86,14 +86,14 @@ export class TunGateway implements DataPlaneOutbox {
     check(libc.write(this.#descriptor, this.#packet.address, packet.length), 'write', WIRE);
   }
 
-  transmitIp(_local: IpAddress, _remote: IpAddress, packet: Uint8Array): void {
-    this.transmit(packet);
+  transmitIp(_local: IpAddress, _remote: IpAddress, buffer: Uint8Array, start: number, end: number): void {
+    this.transmit(buffer.subarray(start, end));
   }
 
   /** What the host's UDP socket does in the product. */
-  transmitUdp(path: UdpPath, payload: Uint8Array): void {
+  transmitUdp(path: UdpPath, buffer: Uint8Array, start: number, finish: number): void {
     const ports = { source: path.local.port, destination: path.remote.port };
-    const packet = udpPacket(path.local.address, path.remote.address, ports, payload);
+    const packet = udpPacket(path.local.address, path.remote.address, ports, buffer.subarray(start, finish));
     this.#identification += 1;
     if (packet.length <= WIRE_MTU) {
       this.transmit(packet);
@@ -110,8 +110,8 @@ export class TunGateway implements DataPlaneOutbox {
     }
   }
 
-  deliver(_tunnelInterface: string | undefined, packet: Uint8Array): void {
-    this.#delivered.push(packet.slice());
+  deliver(_tunnelInterface: string | undefined, buffer: Uint8Array, start: number, end: number): void {
+    this.#delivered.push(buffer.slice(start, end));
   }
 
   event(event: DataPlaneEvent): void {
