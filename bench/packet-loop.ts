@@ -94,7 +94,7 @@ function measure(
       }
       const middle = clock();
       for (let slot = 0; slot < SLOTS; slot++)
-        plane.handleUdpPacket(middle, back, bytes, sink, starts[slot], ends[slot]);
+        plane.handleUdpPacket(middle, back, bytes, sink, undefined, starts[slot], ends[slot]);
       protecting += middle - now;
       opening += clock() - middle;
     }
