@@ -61,7 +61,6 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   readonly #receiveBatch = new ReceiveBatch(this.#arena);
   readonly #sendBatch = new SendBatch(this.#arena, this.#tally, (text) => this.#notice(text));
   /** A batch of its own, since a batch has one socket: packets with and without DF take turns. */
-  readonly #unfragmentedBatch = new SendBatch(this.#arena, this.#tally, (text) => this.#notice(text));
   readonly #rawTargets: RawTargets;
   readonly #writer: TunnelWriter;
   readonly #without: readonly EngineFeature[];
@@ -160,8 +159,8 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   ): void {
     const port = this.#udpPort(path);
     if (!port) return this.#tally.count('socket-missing');
-    const batch = dontFragment ? this.#unfragmentedBatch : this.#sendBatch;
-    batch.add(port.target(path, dontFragment), this.#place(buffer, start, end), end - start, trafficClass);
+    // One batch for both sockets: what leaves under one SA must leave in order, or a peer with a window of 64 drops the rest as replays.
+    this.#sendBatch.add(port.target(path, dontFragment), this.#place(buffer, start, end), end - start, trafficClass);
   }
 
   transmitIp(_local: IpAddress, remote: IpAddress, buffer: Uint8Array, start: number, end: number): void {
@@ -205,7 +204,6 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   /** Sends and writes the batch; a packet in the outbound area that is being worked on stays. */
   #send(): void {
     this.#sendBatch.flush();
-    this.#unfragmentedBatch.flush();
     this.#writer.flush();
     this.#copies.reset();
   }
