@@ -5,7 +5,7 @@
 //  4. verify the ICV, and only then decrypt
 //  5. accept the sequence number: only a verified packet moves the window
 //  6. padding and next header; dummies end here
-//  7. the inner packet must be one that this SA may carry
+//  7. the inner packet must be one that this SA may carry; where its selectors name ports, fragments wait for the rest of their packet
 //  8. ECN and, where configured, DSCP of the outer header; TCP's maximum segment size
 //  9. deliver, or answer a probe of the tunnel itself; count it, and report limits, liveness and a moved path
 
@@ -52,6 +52,8 @@ export class Inbound {
   readonly #opened: OpenedPacket = { start: 0, end: 0, nextHeader: 0 };
   readonly #ah = new AuthenticationHeader();
   readonly #reassembly: Reassembly;
+  /** Of fragments that peers have protected, each SA's by themselves: they must be whole for selectors that name ports. */
+  readonly #innerReassembly: Reassembly;
   readonly #early = new EarlyPackets();
   readonly #resynchronization = new Resynchronization();
   #retried: DropCause | undefined;
@@ -68,7 +70,9 @@ export class Inbound {
     this.#policies = policies;
     this.#counters = counters;
     this.#outbound = outbound;
-    this.#reassembly = new Reassembly(() => counters.drop('reassembly-failed'));
+    const drop = () => counters.drop('reassembly-failed');
+    this.#reassembly = new Reassembly(drop);
+    this.#innerReassembly = new Reassembly(drop);
   }
 
   /** Opens the ESP packet that the UDP payload at `buffer[start, end)` is (RFC 3948 §2.1), in place. The traffic class is that of the IP header in front of it, if known. */
@@ -262,16 +266,22 @@ export class Inbound {
     const inner = this.#inner;
     const version = nextHeader === PROTOCOL_IPV4 ? 4 : 6;
     if (!inner.read(buffer, start, end) || inner.family !== version) return 'malformed-inner';
+    if (inner.isFragment && sa.selectors.namesPorts) {
+      const whole = this.#innerReassembly.add(now, buffer, inner, sa.spi);
+      if (!whole) return undefined;
+      if (!inner.read(whole, 0, whole.length)) return 'malformed-inner';
+      buffer = whole;
+    }
     if (!this.#isCovered(sa, buffer)) return 'selector-mismatch';
     const policy = this.#policies.get(sa.policy)?.policy;
     if (policy && outerTrafficClass !== NO_TRAFFIC_CLASS) {
-      const before = trafficClassAt(buffer, start);
+      const before = trafficClassAt(buffer, inner.start);
       const trafficClass = innerTrafficClass(before, outerTrafficClass, policy.copyOuterDscp);
       if (trafficClass === undefined) return 'ecn-not-capable';
-      if (trafficClass !== before) setTrafficClass(buffer, start, trafficClass);
+      if (trafficClass !== before) setTrafficClass(buffer, inner.start, trafficClass);
     }
     if (turnProbeIntoAnswer(buffer, inner, sa.localWords)) return this.#answer(now, sa, buffer, out);
-    return this.#deliver(sa, policy, buffer, inner.end - start, out);
+    return this.#deliver(sa, policy, buffer, inner.end - inner.start, out);
   }
 
   #deliverTransport(sa: InboundSa, buffer: Uint8Array, out: DataPlaneOutbox): DropCause | undefined {

@@ -1,5 +1,5 @@
 // The life of a packet on its way out, top to bottom (RFC 4301 §5.1, RFC 4303 §3.3):
-//  1. read what selectors look at; what is no IP packet is dropped
+//  1. read what selectors look at; what is no IP packet is dropped; where selectors name ports, fragments wait for the rest of their packet
 //  2. find the policy: by the tunnel interface it was routed into, then by selectors; without one it is dropped (fail closed)
 //  3. find the policy's SA; without one the packet waits, and an `acquire` asks for it
 //  4. clamp TCP's maximum segment size
@@ -21,6 +21,7 @@ import { IcmpErrors } from './icmp-errors.ts';
 import type { DataPlaneOutbox } from './outbox.ts';
 import { type OuterFields, trafficClassAt } from './outer-header.ts';
 import { HEADROOM, PACKET_LENGTH_MAX, TAILROOM } from './packet-room.ts';
+import { Reassembly } from './reassembly.ts';
 import type { LifetimeLimit } from './sa-usage.ts';
 import type { OutboundSa } from './security-association.ts';
 import type { PolicyEntry, SecurityPolicyDatabase } from './security-policy-database.ts';
@@ -41,6 +42,8 @@ export class Outbound {
   readonly #outer: OuterFields = { trafficClass: 0, dontFragment: false };
   readonly #icmp = new IcmpErrors();
   readonly #waiting: WaitingPackets;
+  readonly #reassembly: Reassembly;
+  #isReassembled = false;
   readonly #flow = new Flow();
   readonly #quoted = new Flow();
   /** For packets that came without room around them, and for fragments. */
@@ -59,6 +62,7 @@ export class Outbound {
     this.#counters = counters;
     this.#encapsulation = new Encapsulation(random);
     this.#waiting = new WaitingPackets(counters);
+    this.#reassembly = new Reassembly(() => counters.drop('reassembly-failed'));
   }
 
   /** Takes the inner packet at `buffer[start, end)`, and the room around it, which it overwrites. */
@@ -131,6 +135,8 @@ export class Outbound {
   ): DropCause | undefined {
     const flow = this.#flow;
     if (!flow.read(buffer, start, end)) return 'malformed-inner';
+    if (flow.isFragment && this.#policies.needsWholePackets(tunnelInterface))
+      return this.#reassemble(now, tunnelInterface, buffer, out);
     const entry = this.#policies.lookup(tunnelInterface, flow) ?? this.#policyOfQuoted(tunnelInterface, buffer);
     if (!entry) return 'outside-selectors';
     if (entry.policy.action === 'discard') return 'discard-policy';
@@ -143,6 +149,21 @@ export class Outbound {
       out.event({ kind: 'acquire', policy: entry.policy.id });
     }
     return undefined;
+  }
+
+  /** Keeps the fragment in `#flow` until its packet is whole, which then goes on in its place. */
+  #reassemble(
+    now: Instant,
+    tunnelInterface: string | undefined,
+    buffer: Uint8Array,
+    out: DataPlaneOutbox,
+  ): DropCause | undefined {
+    const whole = this.#reassembly.add(now, buffer, this.#flow);
+    if (!whole) return undefined;
+    this.#isReassembled = true;
+    const cause = this.#process(now, tunnelInterface, whole, 0, whole.length, out);
+    this.#isReassembled = false;
+    return cause;
   }
 
   /** On its way in clear, past the routes that have led it here; a policy without protection is no place for speed. */
@@ -182,6 +203,8 @@ export class Outbound {
     const { policy } = entry;
     // The SA may cover less than its policy: its peer would drop the rest (RFC 4301 §5.2).
     if (!this.#isCovered(sa, buffer)) return 'outside-selectors';
+    // RFC 4301 §7.3: no fragment of which the peer could not see the ports, and IKEv1 cannot ask it whether it minds.
+    if (flow.isFragment && sa.selectors.namesPorts) return this.#reassemble(now, policy.tunnelInterface, buffer, out);
     if (sa.mode === 'transport' && (flow.isFragment || flow.family !== sa.family)) return 'unsuitable-for-transport';
     if (policy.tcpMss !== undefined) clampTcpMss(buffer, flow, policy.tcpMss);
     const length = flow.end - flow.start;
@@ -193,12 +216,15 @@ export class Outbound {
       this.#lastLength = length;
       return this.#protect(now, entry, sa, buffer, flow.start, flow.end, out);
     }
-    const mayFragmentInner = sa.mode === 'tunnel' && flow.family === 4 && !flow.dontFragment(buffer);
-    if (mayFragmentInner) return this.#sendFragments(now, entry, sa, buffer, limit, out);
+    const isCut = flow.family === 4 && !flow.dontFragment(buffer);
+    if (sa.mode === 'tunnel' && isCut && !sa.selectors.namesPorts)
+      return this.#sendFragments(now, entry, sa, buffer, limit, out);
     // What is wrapped may be fragmented too: where the operator lets us, and where IPv6 promises its sender 1280 octets.
     const isPromised = flow.family === 6 && length <= IPV6_MTU_MIN;
     const isAllowed = policy.dfBit === 'clear' || (sa.mode === 'transport' && !flow.dontFragment(buffer));
-    if (isPromised || (length <= tunnelMtu && isAllowed))
+    // So may what came in fragments, or might have, and must be whole for its selectors.
+    const mustBeWhole = sa.selectors.namesPorts && (isCut || this.#isReassembled);
+    if (isPromised || mustBeWhole || (length <= tunnelMtu && isAllowed))
       return this.#protect(now, entry, sa, buffer, flow.start, flow.end, out);
     this.#icmp.sendTooBig(now, policy.tunnelInterface, buffer, flow, limit, out);
     return 'exceeds-mtu';

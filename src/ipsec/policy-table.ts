@@ -6,6 +6,8 @@ const LINEAR_MAX = 8;
 
 /** Ordered policies of one interface; the first that matches an outbound packet decides (RFC 4301 §4.4.1). */
 export class PolicyTable<E extends TableEntry> {
+  /** Whether some policy needs to see the ports. */
+  namesPorts = false;
   #ordered: E[] = [];
   #indexIpv4: PolicyIndex<E> | undefined;
   #indexIpv6: PolicyIndex<E> | undefined;
@@ -13,6 +15,7 @@ export class PolicyTable<E extends TableEntry> {
   /** Behind all others of the same order. */
   add(entry: E): void {
     this.#forgetIndex();
+    this.namesPorts ||= entry.matcher.namesPorts;
     const last = this.#ordered.at(-1);
     if (!last || last.policy.order <= entry.policy.order) {
       this.#ordered.push(entry);
@@ -25,6 +28,7 @@ export class PolicyTable<E extends TableEntry> {
   delete(entry: E): void {
     this.#forgetIndex();
     this.#ordered = this.#ordered.filter((other) => other !== entry);
+    if (entry.matcher.namesPorts) this.namesPorts = this.#ordered.some(({ matcher }) => matcher.namesPorts);
   }
 
   lookup(flow: Flow): E | undefined {

@@ -1,5 +1,5 @@
-// Putting fragments together again (RFC 791 §3.2, RFC 8200 §4.5), before verification (RFC 4302 §3.4.1): so anyone can send them,
-// and everything here is bounded. Fragments that overlap end their datagram (RFC 8200 §4.5 for IPv6; good for IPv4 too).
+// Putting fragments together again (RFC 791 §3.2, RFC 8200 §4.5), before verification (RFC 4302 §3.4.1), so that anyone can send them, and
+// before selectors that name ports are asked (RFC 4301 §7.3). Everything here is bounded. Fragments that overlap end their datagram (RFC 8200 §4.5 for IPv6; good for IPv4 too).
 
 import { BoundedMap } from '../lib/bounded.ts';
 import { elapsed, type Instant } from '../lib/time.ts';
@@ -41,10 +41,13 @@ export class Reassembly {
     this.#drop = drop;
   }
 
-  /** Takes (a copy of) the fragment in `flow`; the result is the whole packet if this was the last piece missing. */
-  add(now: Instant, buffer: Uint8Array, flow: Flow): Uint8Array | undefined {
+  /**
+   * Takes (a copy of) the fragment in `flow`; the result is the whole packet if this was the last piece missing. Only fragments of one `scope`
+   * make a packet.
+   */
+  add(now: Instant, buffer: Uint8Array, flow: Flow, scope = 0): Uint8Array | undefined {
     this.#expire(now);
-    const key = datagramKey(buffer, flow);
+    const key = `${scope}:${datagramKey(buffer, flow)}`;
     const datagram = this.#datagrams.get(key) ?? this.#begin(now, key);
     if (!addPiece(datagram, buffer, flow)) {
       this.#datagrams.delete(key);

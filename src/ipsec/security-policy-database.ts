@@ -69,6 +69,11 @@ export class SecurityPolicyDatabase {
     return this.#tables.get(tunnelInterface)?.lookup(flow);
   }
 
+  /** Whether a fragment from this interface must be put together with the others before a policy can be chosen (RFC 4301 §7). */
+  needsWholePackets(tunnelInterface: string | undefined): boolean {
+    return this.#tables.get(tunnelInterface)?.namesPorts === true;
+  }
+
   #table(tunnelInterface: string | undefined): PolicyTable<PolicyEntry> {
     let table = this.#tables.get(tunnelInterface);
     if (!table) {

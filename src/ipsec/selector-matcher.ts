@@ -12,11 +12,14 @@ export class SelectorMatcher {
   readonly local: SideMatcher;
   readonly remote: SideMatcher;
   readonly protocol: number;
+  /** Whether ports, or ICMP's type and code, matter: only a whole packet has them (RFC 4301 §7). */
+  readonly namesPorts: boolean;
 
   constructor(selectors: SelectorPair) {
     this.family = addressFamily(selectors.local.addresses.first);
     this.local = new SideMatcher(selectors.local);
     this.remote = new SideMatcher(selectors.remote);
+    this.namesPorts = !this.local.isAnyPort || !this.remote.isAnyPort;
     // IKEv1 names the protocol on both sides; if only one side does, that one counts.
     this.protocol = selectors.local.protocol === ANY_PROTOCOL ? selectors.remote.protocol : selectors.local.protocol;
   }
