@@ -7,6 +7,7 @@ import { writeIv } from './explicit-iv.ts';
 import { type Endpoint, zeroMutableFields } from './mutable-fields.ts';
 import { putUint32, uint8At, uint32At } from './octets.ts';
 import type { RandomBlocks } from './random-blocks.ts';
+import { isRouteTravelled } from './routing-header.ts';
 import type { InboundSa, OutboundSa } from './security-association.ts';
 
 const FIXED_LENGTH = 12;
@@ -64,6 +65,7 @@ export class AuthenticationHeader {
   ): DropCause | undefined {
     const { transform } = sa;
     const { ivLength, icvLength, iv, integrity } = transform;
+    if (!isRouteTravelled(buffer, start, ahStart)) return 'malformed-outer';
     const length = (uint8At(buffer, ahStart + 1) + 2) * 4;
     const padding = length - FIXED_LENGTH - ivLength - icvLength;
     if (padding < 0 || ahStart + length > end) return 'truncated';

@@ -58,6 +58,8 @@ const DROP_CAUSES = {
   'exceeds-mtu': 'exceedsTunnelMtu',
   /** Outbound: transport mode protects whole datagrams of one family only (RFC 4303 §3.1.1). */
   'unsuitable-for-transport': undefined,
+  /** Outbound: a routing header that AH cannot know the end of (RFC 4302 Appendix A2). */
+  'unpredictable-route': undefined,
 } as const satisfies Record<string, keyof IpsecStatistics | undefined>;
 
 export type DropCause = keyof typeof DROP_CAUSES;
@@ -169,5 +171,6 @@ function noDrops(): Record<DropCause, number> {
     'sequence-exhausted': 0,
     'exceeds-mtu': 0,
     'unsuitable-for-transport': 0,
+    'unpredictable-route': 0,
   };
 }

@@ -2,6 +2,7 @@
 
 import { IPV4_HEADER_LENGTH, IPV6_HEADER_LENGTH, PROTOCOL_DESTINATION_OPTIONS, PROTOCOL_HOP_BY_HOP } from './flow.ts';
 import { putUint16, putUint32, uint8At } from './octets.ts';
+import { predictRoute } from './routing-header.ts';
 
 const OPTION_END = 0;
 const OPTION_NO_OPERATION = 1;
@@ -19,7 +20,7 @@ export type Endpoint = 'sender' | 'receiver';
 /** Zeroes the mutable fields of the IP headers at `buffer[start, end)`, in place. The caller has a copy to put back. */
 export function zeroMutableFields(buffer: Uint8Array, start: number, end: number, endpoint: Endpoint): void {
   if (uint8At(buffer, start) >>> 4 === 4) zeroIpv4(buffer, start, end, endpoint);
-  else zeroIpv6(buffer, start, end);
+  else zeroIpv6(buffer, start, end, endpoint);
 }
 
 function zeroIpv4(buffer: Uint8Array, start: number, end: number, endpoint: Endpoint): void {
@@ -50,7 +51,8 @@ function predictDestination(buffer: Uint8Array, start: number, option: number, o
   if (!isTravelled && length >= 7) buffer.copyWithin(start + 16, optionEnd - 4, optionEnd);
 }
 
-function zeroIpv6(buffer: Uint8Array, start: number, end: number): void {
+function zeroIpv6(buffer: Uint8Array, start: number, end: number, endpoint: Endpoint): void {
+  if (endpoint === 'sender') predictRoute(buffer, start, end);
   putUint32(buffer, start, 0x60000000); // DSCP, ECN and flow label
   buffer[start + 7] = 0; // hop limit
   let next = uint8At(buffer, start + 6);

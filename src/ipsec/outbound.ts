@@ -22,6 +22,7 @@ import type { DataPlaneOutbox } from './outbox.ts';
 import { type OuterFields, trafficClassAt } from './outer-header.ts';
 import { HEADROOM, PACKET_LENGTH_MAX, TAILROOM } from './packet-room.ts';
 import { Reassembly } from './reassembly.ts';
+import { isRoutePredictable } from './routing-header.ts';
 import type { LifetimeLimit } from './sa-usage.ts';
 import type { OutboundSa } from './security-association.ts';
 import type { PolicyEntry, SecurityPolicyDatabase } from './security-policy-database.ts';
@@ -206,6 +207,9 @@ export class Outbound {
     // RFC 4301 §7.3: no fragment of which the peer could not see the ports, and IKEv1 cannot ask it whether it minds.
     if (flow.isFragment && sa.selectors.namesPorts) return this.#reassemble(now, policy.tunnelInterface, buffer, out);
     if (sa.mode === 'transport' && (flow.isFragment || flow.family !== sa.family)) return 'unsuitable-for-transport';
+    const isInAh = sa.protocol === 'ah' || sa.bundled !== undefined;
+    if (isInAh && sa.mode === 'transport' && !isRoutePredictable(buffer, flow.start, flow.protectOffset))
+      return 'unpredictable-route';
     if (policy.tcpMss !== undefined) clampTcpMss(buffer, flow, policy.tcpMss);
     const length = flow.end - flow.start;
     const tunnelMtu = policy.mtu ?? PACKET_LENGTH_MAX;
