@@ -21,6 +21,8 @@ interface Datagram {
 export class BareGateway implements GatewayOutbox {
   readonly gateway = new Gateway({ crypto: nodeCrypto, random: systemRandom });
   readonly datagrams: Datagram[] = [];
+  /** As `sallyport run` has it unless it logs every message. */
+  readonly wantsMessages = false;
   /** Everything in the gateway, Diffie-Hellman included. */
   spent = 0;
   /** Diffie-Hellman alone. */

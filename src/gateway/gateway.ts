@@ -175,6 +175,10 @@ class Funnel implements IkeOutbox {
     this.#translate = translate;
   }
 
+  get wantsMessages(): boolean {
+    return this.#out.wantsMessages ?? true;
+  }
+
   transmit(path: UdpPath, message: Uint8Array): void {
     this.#send(path, path.local.port === NAT_TRAVERSAL_PORT ? addNonEspMarker(message) : message);
   }

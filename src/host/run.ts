@@ -109,6 +109,10 @@ class Host implements RunningGateway, GatewayOutbox {
     );
   }
 
+  get wantsMessages(): boolean {
+    return this.#options.logsMessages;
+  }
+
   async applyConfig(wanted: GatewayConfig): Promise<void> {
     const named = await resolvePeerNames(wanted);
     for (const fault of named.faults) this.#log('warning', 'peer-name-unknown', fault);

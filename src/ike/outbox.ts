@@ -23,6 +23,8 @@ export type SaCommand =
 
 /** Where IKE's effects go, in the order in which they must happen. No method calls back into IKE. */
 export interface IkeOutbox {
+  /** `false` if nobody listens to `message` events: to describe a message takes about as long as to make it. */
+  readonly wantsMessages?: boolean;
   /** An ISAKMP message, without the non-ESP marker: the gateway adds it on port 4500 (RFC 3948 §2.2). The bytes are not changed later. */
   transmit(path: UdpPath, message: Uint8Array): void;
   /** A NAT keepalive (RFC 3948 §2.3). */

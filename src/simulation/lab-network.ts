@@ -193,6 +193,7 @@ class LabNetwork {
     if (gateway?.localAddress === undefined)
       throw new RangeError(`the ${office} office has no gateway with an address`);
     const observer: HostObserver = {
+      wantsMessages: true,
       start: () => undefined,
       command: () => undefined,
       event: (_host, event) => this.#events.push({ atSeconds: this.#scheduler.now / 1000, office, event }),

@@ -33,6 +33,8 @@ export interface ClockError {
 
 /** Sees what a host does; calls nothing back. */
 export interface HostObserver {
+  /** Whether it listens to `message` events. */
+  readonly wantsMessages: boolean;
   command(host: string, command: DataPlaneCommand): void;
   event(host: string, event: IkeEvent): void;
   /** An inner packet that came out of a tunnel. The octets are valid during the call only. */
@@ -214,6 +216,10 @@ class Running implements GatewayOutbox {
     this.#later(this.#options.chance.integer(1, COMPUTATION_MAX), () => {
       this.gateway.handleComputed(this.#now, job.id, result, this);
     });
+  }
+
+  get wantsMessages(): boolean {
+    return this.#options.observer.wantsMessages;
   }
 
   report(event: IkeEvent): void {

@@ -250,6 +250,7 @@ class Simulation {
 
   #makeObserver(name: string): HostObserver {
     return {
+      wantsMessages: this.#options.onEvent !== undefined,
       start: (host) => this.#saChecker.start(host),
       command: (host, command) => this.#saChecker.command(host, command),
       event: (host, event) => {

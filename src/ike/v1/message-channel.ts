@@ -42,7 +42,8 @@ export interface MessagePlace {
 /** A message that may have to be sent again, as the same bytes. */
 export interface SentMessage {
   readonly bytes: Uint8Array;
-  readonly event: IkeMessageEvent;
+  /** What is told of it, where anyone listens. */
+  readonly event: IkeMessageEvent | undefined;
 }
 
 /** An opened message. */
@@ -101,18 +102,20 @@ export class MessageChannel {
     out: IkeOutbox,
   ): { readonly sent: SentMessage; readonly nextIv: Uint8Array | undefined } {
     const { bytes, lengths, nextIv } = this.#encode(place, payloads, iv);
-    const summary = summarizePayloads(payloads, lengths);
-    const event = this.#event(place, 'sent', iv !== undefined, bytes.length, payloads, summary, effect);
-    const sent = { bytes, event };
+    const describe = (): IkeMessageEvent => {
+      const summary = summarizePayloads(payloads, lengths);
+      return this.#event(place, 'sent', iv !== undefined, bytes.length, payloads, summary, effect);
+    };
+    const sent = { bytes, event: out.wantsMessages === false ? undefined : describe() };
     this.#transmit(sent, out);
-    out.report(event);
+    if (sent.event) out.report(sent.event);
     return { sent, nextIv };
   }
 
   /** Sends the same bytes again, over the path as it is now. */
   resend(sent: SentMessage, out: IkeOutbox): void {
     this.#transmit(sent, out);
-    out.report({ ...sent.event, path: this.path, isRepeat: true });
+    if (sent.event) out.report({ ...sent.event, path: this.path, isRepeat: true });
   }
 
   /** Splits a message into payloads, after decrypting it if it is encrypted. Changes nothing. */
@@ -133,7 +136,7 @@ export class MessageChannel {
     return ok({ payloads: payloads.value, nextIv: nextIv(cipher, body), padding: plaintext.subarray(length) });
   }
 
-  /** Counts and reports a message that was received and acted on. */
+  /** Counts a message that was received and acted on, and reports it where anyone listens. */
   reportReceived(
     place: MessagePlace,
     isEncrypted: boolean,
@@ -143,6 +146,7 @@ export class MessageChannel {
     out: IkeOutbox,
   ): void {
     this.countReceived(message);
+    if (out.wantsMessages === false) return;
     const summary = summarizePayloads(payloads);
     out.report(this.#event(place, 'received', isEncrypted, message.length, payloads, summary, effect));
   }
