@@ -111,7 +111,7 @@ export class IkeEndpoint {
     this.#reschedule();
   }
 
-  /** Negotiates what the VPN lacks, at once. */
+  /** Negotiates what the VPN lacks, at once. Like the `clear` commands an operator's word, and so one pass over everything will do. */
   initiate(now: Instant, vpn: string, out: IkeOutbox): void {
     for (const tunnel of this.#coordinator.tunnels.all()) {
       if (tunnel.vpn.name !== vpn || this.#coordinator.tunnels.pairs.live(tunnel.policy).length > 0) continue;

@@ -245,3 +245,19 @@ test('hundreds of traffic selectors come up under one ISAKMP SA', () => {
   assert.equal(lab.responder.endpoint.ipsecSas(lab.now).length, 600);
   assert.equal(lab.initiator.endpoint.ikeSas(lab.now).length, 1);
 });
+
+test('while a computation is out, the ISAKMP SA that waits for it, and all others, answer as ever', () => {
+  const lab = new TestPair({ both: { vpn: { pfsGroup: 'group16' } } });
+  lab.establish();
+  lab.initiator.endpoint.clearIpsec(lab.now, {}, lab.initiator.out);
+  lab.run();
+  lab.initiator.endpoint.initiate(lab.now, 'office', lab.initiator.out);
+  const [job] = lab.initiator.jobs.splice(0);
+  assert.equal(job?.group, 'group16');
+  assert.deepEqual(lab.flights, [], 'Quick Mode waits for its public value');
+  // Meanwhile the peer asks for a pair itself, and phase 1 with it is still answered for.
+  lab.responder.endpoint.initiate(lab.now, 'office', lab.responder.out);
+  lab.settle();
+  lab.run();
+  lab.expectEstablished();
+});
