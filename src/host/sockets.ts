@@ -13,7 +13,10 @@ import {
   IPPROTO_IPV6,
   IPPROTO_RAW,
   IPV6_MTU_DISCOVER,
+  IPV6_RECVDSTOPTS,
+  IPV6_RECVHOPOPTS,
   IPV6_RECVPKTINFO,
+  IPV6_RECVRTHDR,
   IPV6_RECVTCLASS,
   IPV6_V6ONLY,
   libc,
@@ -37,6 +40,7 @@ const BUFFER_LENGTH = 8 * 1024 * 1024;
 const PMTU_DISCOVERY_OFF = 0;
 /** DF on everything, and the data plane alone knows what the path carries. */
 const PMTU_DISCOVERY_PROBE = 3;
+const PROTOCOL_AH = 51;
 const SO_REUSEPORT = 15;
 const SO_ATTACH_REUSEPORT_CBPF = 51;
 const BPF_LOAD_WORD = 0x20;
@@ -143,6 +147,10 @@ export function openRawReceiveSocket(family: 4 | 6, protocol: number): number {
   if (family === 6) {
     setOption(descriptor, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     setOption(descriptor, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+    // The ICV of AH is about extension headers too, that of ESP is not (RFC 4302 §3.3.3.1.2).
+    if (protocol === PROTOCOL_AH)
+      for (const option of [IPV6_RECVHOPOPTS, IPV6_RECVRTHDR, IPV6_RECVDSTOPTS])
+        setOption(descriptor, IPPROTO_IPV6, option, 1);
   }
   return descriptor;
 }

@@ -22,6 +22,8 @@ const TOO_MANY_SAS = 'too many SAs';
 export interface DataPlaneEnvironment {
   readonly crypto: PacketCryptoProvider;
   readonly random: RandomSource;
+  /** Whether `transmitIp` ends in something that replaces an IPv4 identification of zero, as a raw socket does. */
+  readonly isZeroIdentificationReplaced?: boolean;
 }
 
 /**
@@ -40,7 +42,12 @@ export class DataPlane {
 
   constructor(environment: DataPlaneEnvironment) {
     this.#crypto = environment.crypto;
-    this.#outbound = new Outbound(this.#policies, this.#counters, environment.random);
+    this.#outbound = new Outbound(
+      this.#policies,
+      this.#counters,
+      environment.random,
+      environment.isZeroIdentificationReplaced,
+    );
     this.#inbound = new Inbound(this.#associations, this.#policies, this.#counters, this.#outbound);
   }
 

@@ -13,7 +13,7 @@ import {
   PROTOCOL_IPV4,
   PROTOCOL_IPV6,
 } from './flow.ts';
-import { putUint16, uint8At } from './octets.ts';
+import { putUint16, uint8At, uint16At } from './octets.ts';
 import type { OuterFields } from './outer-header.ts';
 import { RandomBlocks } from './random-blocks.ts';
 import type { OutboundSa } from './security-association.ts';
@@ -34,10 +34,13 @@ export interface PacketSpan {
 export class Encapsulation {
   readonly #ivs: RandomBlocks;
   readonly #ah = new AuthenticationHeader();
+  readonly #mustIdentify: boolean;
   #identification: number;
 
-  constructor(random: RandomSource) {
+  /** `mustIdentify`: no IPv4 packet may leave with an identification of zero, since whoever sends it would take that for none. */
+  constructor(random: RandomSource, mustIdentify: boolean) {
     this.#ivs = new RandomBlocks(random);
+    this.#mustIdentify = mustIdentify;
     const start = random.bytes(2);
     this.#identification = ((start[0] ?? 0) << 8) | (start[1] ?? 0);
   }
@@ -65,8 +68,7 @@ export class Encapsulation {
     span.start = headerStart - sa.outer.length;
     span.protectOffset = sa.outer.length;
     span.nextHeaderOffset = sa.outer.length === IPV4_HEADER_LENGTH ? 9 : 6;
-    this.#identification = (this.#identification + 1) & 0xffff;
-    sa.outer.write(buffer, span.start, span.end, outer.trafficClass, outer.dontFragment, this.#identification);
+    sa.outer.write(buffer, span.start, span.end, outer.trafficClass, outer.dontFragment, this.#nextIdentification());
     if (sa.protocol === 'ah')
       this.#ah.protect(sa, high, low, this.#ivs, buffer, span.start, headerStart, span.end, nextHeader);
   }
@@ -79,6 +81,7 @@ export class Encapsulation {
     const nextHeader = uint8At(buffer, start + nextHeaderOffset);
     const newStart = start - sa.headerLength;
     buffer.copyWithin(newStart, start, payloadStart);
+    if (this.#mustIdentify && !sa.udp) this.#identify(buffer, newStart);
     if (sa.protocol === 'esp') {
       span.end = protectEsp(sa, high, low, this.#ivs, buffer, payloadStart, end, nextHeader);
       span.start = sa.udp ? payloadStart - sa.headerLength : newStart;
@@ -88,6 +91,20 @@ export class Encapsulation {
     span.start = newStart;
     rewriteHeader(buffer, newStart, nextHeaderOffset, PROTOCOL_AH, end);
     this.#ah.protect(sa, high, low, this.#ivs, buffer, newStart, newStart + protectOffset, end, nextHeader);
+  }
+
+  /**
+   * A raw socket of Linux writes an IPv4 identification of its own where it finds zero (raw(7)): that would break AH's ICV, which is about
+   * it too (RFC 4302 §3.3.3.1.1.1), and give each fragment another.
+   */
+  #identify(buffer: Uint8Array, start: number): void {
+    const isIpv4 = uint8At(buffer, start) >>> 4 === 4;
+    if (isIpv4 && uint16At(buffer, start + 4) === 0) putUint16(buffer, start + 4, this.#nextIdentification());
+  }
+
+  #nextIdentification(): number {
+    this.#identification = (this.#identification % 0xffff) + 1;
+    return this.#identification;
   }
 }
 

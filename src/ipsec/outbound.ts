@@ -58,10 +58,10 @@ export class Outbound {
   #lastSa: OutboundSa | undefined;
   #lastLength = 0;
 
-  constructor(policies: SecurityPolicyDatabase, counters: Counters, random: RandomSource) {
+  constructor(policies: SecurityPolicyDatabase, counters: Counters, random: RandomSource, mustIdentify = false) {
     this.#policies = policies;
     this.#counters = counters;
-    this.#encapsulation = new Encapsulation(random);
+    this.#encapsulation = new Encapsulation(random, mustIdentify);
     this.#waiting = new WaitingPackets(counters);
     this.#reassembly = new Reassembly(() => counters.drop('reassembly-failed'));
   }

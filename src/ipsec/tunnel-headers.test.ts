@@ -181,3 +181,25 @@ function tcpChecksum(packet: Uint8Array, isIpv6: boolean): number {
   const pseudo = addToSum(6 + packet.length - headerLength, packet, isIpv6 ? 8 : 12, headerLength);
   return finishChecksum(addToSum(pseudo, packet, headerLength, packet.length));
 }
+
+test('no IPv4 packet of an SA has an identification of zero, which a raw socket would replace behind the back of AH', () => {
+  const identification = (packet: Uint8Array | undefined) => ((packet?.[4] ?? 0) << 8) | (packet?.[5] ?? 0);
+  const tunnel = new TwoPlanes(saPair('null', 'hmac-sha1-96', { protocol: 'ah', selectors: V4 }));
+  const seen = new Set<number>();
+  for (let count = 0; count < 0x10000; count++) {
+    tunnel.send(innerPacket({ length: 40 }));
+    seen.add(identification(tunnel.fromWest.ip.pop()));
+  }
+  assert.equal(seen.size, 0xffff);
+  assert.equal(seen.has(0), false);
+  for (const protocol of ['esp', 'ah'] as const) {
+    const suite = saPair('null', 'hmac-sha1-96', { protocol, mode: 'transport', selectors: V4 });
+    const planes = new TwoPlanes(suite);
+    const inner = innerPacket({ source: WEST, destination: EAST, dontFragment: true });
+    inner.set([0, 0], 4);
+    planes.send(inner);
+    assert.notEqual(identification(planes.fromWest.ip[0]), 0);
+    planes.receiveAll();
+    assert.equal(planes.takeDelivered().length, 1, protocol);
+  }
+});

@@ -127,7 +127,7 @@ export function policy(given: Partial<SecurityPolicy> = {}): SecurityPolicy {
 }
 
 export function newPlane(seed = 1, crypto: PacketCryptoProvider = nodePacketCrypto): DataPlane {
-  return new DataPlane({ crypto, random: new SeededRandom(seed) });
+  return new DataPlane({ crypto, random: new SeededRandom(seed), isZeroIdentificationReplaced: true });
 }
 
 /** West can send to east. */

@@ -60,7 +60,7 @@ function protect(vector: PacketVector): string {
   const protectOffset = flow.protectOffset - HEADROOM;
   const span = { start: HEADROOM, end, protectOffset, nextHeaderOffset: flow.nextHeaderOffset - HEADROOM };
   const sequence = (vector.esn_hi ?? 0) * 2 ** 32 + vector.seq;
-  new Encapsulation(random).wrap(outbound, sequence, buffer, span, { trafficClass: 0, dontFragment: false });
+  new Encapsulation(random, false).wrap(outbound, sequence, buffer, span, { trafficClass: 0, dontFragment: false });
   return toHex(buffer.subarray(span.start, span.end));
 }
 

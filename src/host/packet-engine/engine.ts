@@ -85,7 +85,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
     if (crypto === nodePacketCrypto)
       this.#notice('OpenSSL cannot be reached: packets are encrypted through Node, slower');
     if (arithmetic instanceof ScalarArithmetic) this.#notice('no WebAssembly vectors: checksums are slower');
-    this.#dataPlane = new DataPlane({ crypto, random: systemRandom });
+    this.#dataPlane = new DataPlane({ crypto, random: systemRandom, isZeroIdentificationReplaced: true });
     this.#writer = new TunnelWriter(this.#arena, this.#tally, arithmetic);
     this.#rawTargets = new RawTargets(settings.rawSockets);
     const flush = () => this.#flush();

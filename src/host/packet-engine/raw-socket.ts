@@ -1,13 +1,14 @@
 import type { Instant } from '../../lib/time.ts';
 import { addressFamily, type IpAddress } from '../../model/address.ts';
-import { AF_INET6, IPPROTO_IPV6, IPV6_PKTINFO, IPV6_TCLASS } from '../libc.ts';
+import { AF_INET6, IPPROTO_IPV6, IPV6_DSTOPTS, IPV6_HOPOPTS, IPV6_PKTINFO, IPV6_RTHDR, IPV6_TCLASS } from '../libc.ts';
 import { socketAddress } from '../socket-address.ts';
 import type { Arena } from './arena.ts';
 import type { EngineTally } from './engine-counters.ts';
 import { IPV6_HEADER_LENGTH, Ipv6 } from './ip-view.ts';
+import { CONTROL_HEADER_LENGTH } from './message-layout.ts';
 import type { EngineRawSocket } from './messages.ts';
 import type { Readable } from './poller.ts';
-import type { ReceiveBatch } from './receive-batch.ts';
+import { RECEIVE_HEADROOM, type ReceiveBatch } from './receive-batch.ts';
 import type { SendTarget } from './send-batch.ts';
 
 export interface RawPacketHandlers {
@@ -19,6 +20,11 @@ export interface RawPacketHandlers {
 
 // What is read as hop limit is not authenticated by anything, and is not ours to forward: any value does.
 const HOP_LIMIT = 64;
+const HOP_BY_HOP = 0;
+const ROUTING = 43;
+const DESTINATION = 60;
+/** What is longer is no packet of anybody's but of somebody who tries. */
+const EXTENSIONS_LENGTH_MAX = RECEIVE_HEADROOM - IPV6_HEADER_LENGTH;
 
 /** Receives one protocol of one address family. */
 export class RawReceiver implements Readable {
@@ -29,6 +35,7 @@ export class RawReceiver implements Readable {
   readonly #tally: EngineTally;
   readonly #batch: ReceiveBatch;
   readonly #handlers: RawPacketHandlers;
+  #firstHeader = 0;
 
   constructor(
     arena: Arena,
@@ -54,30 +61,73 @@ export class RawReceiver implements Readable {
       const start = batch.offset(index);
       const end = start + batch.length(index);
       if (this.#family === 4) this.#handlers.handlePacket(now, start, end);
-      else if (this.#restoreIpv6Header(index, start, end - start))
-        this.#handlers.handlePacket(now, start - IPV6_HEADER_LENGTH, end);
+      else {
+        const header = this.#restoreIpv6Headers(index, start, end);
+        if (header >= 0) this.#handlers.handlePacket(now, header, end);
+        else this.#tally.count('malformed-received');
+      }
     }
     this.#handlers.flush();
     batch.release(count);
   }
 
-  // An IPv6 raw socket keeps the header to itself (RFC 3542 §3): what the data plane reads of it is put back together.
-  #restoreIpv6Header(index: number, start: number, length: number): boolean {
+  // An IPv6 raw socket keeps the headers to itself (RFC 3542 §3): what the data plane reads of them is put back together.
+  #restoreIpv6Headers(index: number, start: number, end: number): number {
     const batch = this.#batch;
     const { bytes, view } = this.#arena.memory;
     const source = batch.sourceOffset(index);
     const destination = batch.controlOffset(index, IPPROTO_IPV6, IPV6_PKTINFO);
     const trafficClass = batch.controlOffset(index, IPPROTO_IPV6, IPV6_TCLASS);
-    if (destination < 0 || view.getUint16(source, true) !== AF_INET6) return false;
-    const header = start - IPV6_HEADER_LENGTH;
+    if (destination < 0 || view.getUint16(source, true) !== AF_INET6) return -1;
+    const first = this.#restoreExtensions(index, start);
+    if (first < 0) return -1;
+    const header = first - IPV6_HEADER_LENGTH;
     const octet = trafficClass < 0 ? 0 : view.getUint8(trafficClass);
     view.setUint32(header, 0x60000000 + octet * 2 ** 20);
-    view.setUint16(header + Ipv6.payloadLength, length);
-    view.setUint8(header + Ipv6.nextHeader, this.#protocol);
+    view.setUint16(header + Ipv6.payloadLength, end - first);
+    view.setUint8(header + Ipv6.nextHeader, this.#firstHeader);
     view.setUint8(header + Ipv6.hopLimit, HOP_LIMIT);
     bytes.copyWithin(header + Ipv6.addresses, source + 8, source + 24);
     bytes.copyWithin(header + Ipv6.addresses + 16, destination, destination + 16);
-    return true;
+    return header;
+  }
+
+  // Those that the ICV of AH is about too (RFC 4302 §3.3.3.1.2), each with its next header in it: the kernel hands them over in their order.
+  #restoreExtensions(index: number, start: number): number {
+    const batch = this.#batch;
+    const { bytes, view } = this.#arena.memory;
+    this.#firstHeader = this.#protocol;
+    let length = 0;
+    for (let at = batch.nextControl(index, -1); at >= 0; at = batch.nextControl(index, at))
+      if (extensionOf(view, at) >= 0) length += view.getUint32(at, true) - CONTROL_HEADER_LENGTH;
+    if (length === 0) return start;
+    if (length > EXTENSIONS_LENGTH_MAX) return -1;
+    const first = start - length;
+    let to = first;
+    for (let at = batch.nextControl(index, -1); at >= 0; at = batch.nextControl(index, at)) {
+      const kind = extensionOf(view, at);
+      if (kind < 0) continue;
+      if (to === first) this.#firstHeader = kind;
+      const end = at + view.getUint32(at, true);
+      bytes.copyWithin(to, at + CONTROL_HEADER_LENGTH, end);
+      to += end - at - CONTROL_HEADER_LENGTH;
+    }
+    return first;
+  }
+}
+
+/** The protocol number of the extension header in the control message at `at`; -1 if it holds none. */
+function extensionOf(view: DataView, at: number): number {
+  if (view.getUint32(at + 8, true) !== IPPROTO_IPV6) return -1;
+  switch (view.getUint32(at + 12, true)) {
+    case IPV6_HOPOPTS:
+      return HOP_BY_HOP;
+    case IPV6_RTHDR:
+      return ROUTING;
+    case IPV6_DSTOPTS:
+      return DESTINATION;
+    default:
+      return -1;
   }
 }
 

@@ -3,11 +3,12 @@ import { SOCKET_ADDRESS_LENGTH_MAX } from '../socket-address.ts';
 import type { Arena } from './arena.ts';
 import { CONTROL_HEADER_LENGTH, MESSAGE_LENGTH, MessageField, writePointer } from './message-layout.ts';
 
-/** Room in front of what is received: for an IPv6 header put back, and for the header of a write to a TUN device. */
-const HEADROOM = 128;
+/** Room in front of what is received: for IPv6 headers put back, and for the header of a write to a TUN device. */
+export const RECEIVE_HEADROOM = 128;
 const TAILROOM = 64;
 const DATAGRAM_LENGTH_MAX = 65_536;
-const CONTROL_LENGTH = 128;
+/** Of an IPv6 packet: its destination, its traffic class, and a few extension headers. */
+const CONTROL_LENGTH = 256;
 const VECTOR_LENGTH = 16;
 /** Datagrams that one call receives at most; with GRO, each may hold up to 64 packets. */
 const DATAGRAMS_MAX = 32;
@@ -23,7 +24,7 @@ export class ReceiveBatch {
   readonly #names: number;
   readonly #controls: number;
   readonly #slots: number;
-  readonly #slotLength = HEADROOM + DATAGRAM_LENGTH_MAX + TAILROOM;
+  readonly #slotLength = RECEIVE_HEADROOM + DATAGRAM_LENGTH_MAX + TAILROOM;
 
   constructor(arena: Arena) {
     this.#arena = arena;
@@ -60,7 +61,7 @@ export class ReceiveBatch {
 
   /** Where the octets of the i-th datagram begin in the arena, with room on both sides. */
   offset(index: number): number {
-    return this.#slots + index * this.#slotLength + HEADROOM;
+    return this.#slots + index * this.#slotLength + RECEIVE_HEADROOM;
   }
 
   length(index: number): number {
@@ -75,17 +76,21 @@ export class ReceiveBatch {
   /** Where the data of a control message lies; -1 if the kernel sent none of that kind. */
   controlOffset(index: number, level: number, type: number): number {
     const { view } = this.#arena.memory;
+    for (let at = this.nextControl(index, -1); at >= 0; at = this.nextControl(index, at))
+      if (view.getUint32(at + 8, true) === level && view.getUint32(at + 12, true) === type)
+        return at + CONTROL_HEADER_LENGTH;
+    return -1;
+  }
+
+  /** Where the `struct cmsghdr` behind the one at `at` lies, or with -1 the first; -1 if there is none. */
+  nextControl(index: number, at: number): number {
+    const { view } = this.#arena.memory;
     const start = this.#controls + index * CONTROL_LENGTH;
     const message = this.#messages + index * MESSAGE_LENGTH;
     const end = start + view.getUint32(message + MessageField.controlLength, true);
-    for (let at = start; at + CONTROL_HEADER_LENGTH <= end; ) {
-      const length = view.getUint32(at, true);
-      if (length < CONTROL_HEADER_LENGTH) return -1;
-      if (view.getUint32(at + 8, true) === level && view.getUint32(at + 12, true) === type)
-        return at + CONTROL_HEADER_LENGTH;
-      at += (length + 7) & ~7;
-    }
-    return -1;
+    const next = at < 0 ? start : at + ((view.getUint32(at, true) + 7) & ~7);
+    const isThere = next + CONTROL_HEADER_LENGTH <= end && view.getUint32(next, true) >= CONTROL_HEADER_LENGTH;
+    return isThere ? next : -1;
   }
 
   /** Makes the first `count` messages ready for the next call, which their lengths have to be reset for. */

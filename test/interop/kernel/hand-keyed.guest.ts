@@ -3,10 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { monotonicNow } from '../../../src/host/event-loop.ts';
 import { IPPROTO_IP, IPPROTO_IPV6 } from '../../../src/host/libc.ts';
 import { addressOctets, type IpAddress } from '../../../src/model/address.ts';
-import { EXCHANGES, HEADERS, PADDED_TO_EIGHT, REPLAYS, SOURCE_ROUTE, WRONG_KEYS } from './cases.ts';
+import { EXCHANGES, HEADERS, IS_ON_ENGINE, PADDED_TO_EIGHT, REPLAYS, SOURCE_ROUTE, WRONG_KEYS } from './cases.ts';
+import { EngineGateway } from './engine-gateway.ts';
+import type { GuestGateway } from './guest-gateway.ts';
 import { type Echo, type ExtraHeaders, echoRequest, NO_EXTRA_HEADERS, udpPacket } from './inner-packets.ts';
 import {
   configureKernel,
@@ -28,26 +29,27 @@ const KERNEL_PORT = 7007;
 const SILENCE = 50;
 const PORTS = { source: ECHO_PORT, destination: KERNEL_PORT };
 
+const we = IS_ON_ENGINE ? 'the packet engine' : 'we';
 const goodCases = [...EXCHANGES, ...HEADERS.map(({ keyed }) => keyed), ...REPLAYS];
 const allCases = [...goodCases, ...WRONG_KEYS, PADDED_TO_EIGHT, SOURCE_ROUTE];
-const gateway = new TunGateway();
+const gateway: GuestGateway = IS_ON_ENGINE ? new EngineGateway(allCases) : new TunGateway(allCases);
 const refused = configureKernel(allCases);
-for (const keyed of allCases) gateway.add(keyed);
 openEncapsulationSockets();
 const sockets = new Map<IpAddress, KernelSocket>();
 for (const address of [KERNEL.outer[4], KERNEL.outer[6], KERNEL.inner[4], KERNEL.inner[6], KERNEL.alias])
   sockets.set(address, new KernelSocket({ address, port: KERNEL_PORT }));
-after(() => {
+after(async () => {
   for (const socket of sockets.values()) socket.close();
+  await gateway.stop();
 });
 
 for (const keyed of EXCHANGES)
-  test(`the Linux kernel and we understand each other: ${keyed.title}`, async () => {
+  test(`the Linux kernel and ${we} understand each other: ${keyed.title}`, async () => {
     await withoutError(keyed, () => exchange(keyed, [...paddedSizes(keyed), ...SIZES]));
   });
 
 for (const { keyed, extra, option } of HEADERS)
-  test(`the Linux kernel and we understand each other: ${keyed.title}`, async () => {
+  test(`the Linux kernel and ${we} understand each other: ${keyed.title}`, async () => {
     const level = keyed.outer === 4 ? IPPROTO_IP : IPPROTO_IPV6;
     const socket = socketOf(keyed.kernelInner);
     await withoutError(keyed, async () => {
@@ -57,7 +59,7 @@ for (const { keyed, extra, option } of HEADERS)
     });
   });
 
-test(`the Linux kernel takes what we send: ${SOURCE_ROUTE.title}`, async () => {
+test(`the Linux kernel takes what ${IS_ON_ENGINE ? 'the engine sends' : 'we send'}: ${SOURCE_ROUTE.title}`, async () => {
   // RFC 4302 Appendix A: the ICV is about the address at the end of the route, which the kernel travels by itself.
   const route = { octets: Uint8Array.of(131, 7, 4, ...addressOctets(KERNEL.alias), 1) };
   const data = pattern(100);
@@ -70,45 +72,51 @@ test(`the Linux kernel takes what we send: ${SOURCE_ROUTE.title}`, async () => {
   });
 });
 
-test(`we take what the Linux kernel sends: ${PADDED_TO_EIGHT.title}`, async () => {
-  const { ahInputPackets, discarded } = gateway.plane.counters();
+test(`${IS_ON_ENGINE ? 'the packet engine takes' : 'we take'} what the Linux kernel sends: ${PADDED_TO_EIGHT.title}`, async () => {
+  const { ahInputPackets, discarded } = await gateway.counters();
   const keyed = PADDED_TO_EIGHT;
   socketOf(keyed.kernelInner).send({ address: keyed.ourInner, port: ECHO_PORT }, pattern(100));
-  await gateway.carryUntil('a packet padded so', () => gateway.plane.counters().ahInputPackets > ahInputPackets);
-  assert.equal(gateway.plane.counters().discarded, discarded);
+  await gateway.carryUntil(
+    'a packet padded so',
+    async () => (await gateway.counters()).ahInputPackets > ahInputPackets,
+  );
+  assert.equal((await gateway.counters()).discarded, discarded);
+  // Our answer, which such a kernel does not take, has come and gone.
+  await gateway.carryFor(SILENCE);
 });
 
 for (const keyed of REPLAYS)
-  test(`the Linux kernel and we each take a packet once: ${keyed.title}`, async () => {
+  test(`the Linux kernel and ${we} each take a packet once: ${keyed.title}`, async () => {
     const before = kernelErrors();
-    const { replayErrors } = gateway.plane.counters();
+    const { replayErrors } = await gateway.counters();
     await exchange(keyed, [100]);
     const [sent, received] = [gateway.sent[0], gateway.received[0]];
     assert.ok(sent && received);
     gateway.transmit(sent);
     await gateway.carryFor(SILENCE);
     assert.deepEqual(errorsSince(before), { XfrmInStateSeqError: 1 });
-    gateway.plane.handleIpPacket(monotonicNow(), received, gateway);
-    assert.equal(gateway.plane.counters().replayErrors, replayErrors + 1);
+    gateway.receive(received);
+    await gateway.carryFor(SILENCE);
+    assert.equal((await gateway.counters()).replayErrors, replayErrors + 1);
     await expectSilence(keyed);
   });
 
 for (const keyed of WRONG_KEYS)
-  test(`neither the Linux kernel nor we take what the other protects with another key: ${keyed.title}`, async () => {
+  test(`neither the Linux kernel nor ${IS_ON_ENGINE ? 'the packet engine takes' : 'we take'} what the other protects with another key: ${keyed.title}`, async () => {
     assert.equal(refused.get(keyed), undefined);
     const before = kernelErrors();
-    const drops = gateway.plane.counters().drops['bad-icv'];
+    const drops = (await gateway.counters()).drops['bad-icv'];
     const { ourInner, kernelInner } = keyed;
     gateway.sendInner(keyed, udpPacket(ourInner, kernelInner, PORTS, pattern(100)));
     gateway.sendInner(keyed, echoRequest(ourInner, kernelInner, echoOf(keyed, 100)));
     await expectSilence(keyed);
     assert.deepEqual(errorsSince(before), { XfrmInStateProtoError: 2 });
     socketOf(kernelInner).send({ address: ourInner, port: ECHO_PORT }, pattern(100));
-    await gateway.carryUntil('a forged packet', () => gateway.plane.counters().drops['bad-icv'] > drops);
+    await gateway.carryUntil('a forged packet', async () => (await gateway.counters()).drops['bad-icv'] > drops);
     await expectSilence(keyed);
   });
 
-test('the Linux kernel has counted packets for each SA, and for none an error', () => {
+test(`the Linux kernel has counted packets for each SA, and for none an error${IS_ON_ENGINE ? ' (engine)' : ''}`, () => {
   const counts = kernelSaCounts();
   const wrong = goodCases.flatMap((keyed) =>
     [...keyed.sas('inbound'), ...keyed.sas('outbound')]
@@ -125,13 +133,13 @@ async function withoutError(keyed: KeyedCase, action: () => Promise<void>): Prom
   assert.equal(refused.get(keyed), undefined);
   assert.deepEqual(gateway.refusals.splice(0), []);
   const before = kernelErrors();
-  const drops = gateway.plane.counters();
+  const drops = await gateway.counters();
   try {
     await action();
   } finally {
     // Said first: an exchange that stopped is explained by what was counted.
     assert.deepEqual(errorsSince(before), {}, 'the kernel');
-    const after = gateway.plane.counters();
+    const after = await gateway.counters();
     assert.deepEqual({ ...after.drops }, { ...drops.drops }, 'our drops');
   }
   assert.deepEqual(gateway.unexpected.splice(0), []);
@@ -143,7 +151,7 @@ async function exchange(
   sizes: readonly number[],
   extra: ExtraHeaders = NO_EXTRA_HEADERS,
 ): Promise<void> {
-  gateway.sent.length = gateway.received.length = 0;
+  gateway.forget();
   const { ourInner, kernelInner } = keyed;
   for (const size of sizes) {
     const echo = echoOf(keyed, size);

@@ -3,6 +3,7 @@
 // wrong is what it tells; for speed it is useless.
 
 import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   cpSync,
@@ -13,6 +14,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
@@ -50,6 +52,7 @@ const TEST_MODULES = [
 ].join(' ');
 
 const { XDG_CACHE_HOME = join(homedir(), '.cache') } = process.env;
+const INIT = join(REPOSITORY_ROOT, 'test/interop/kernel/guest-init.sh');
 const CACHE = join(XDG_CACHE_HOME, 'sallyport', 'kernel-guest');
 
 /** Why there can be no guest on this machine, or `undefined`. The kernel itself is fetched only by `prepareGuest`. */
@@ -62,7 +65,10 @@ export function whyNoGuest(): string | undefined {
 
 /** Fetches and unpacks a kernel unless that was done before; returns why it could not be done, or `undefined`. */
 export function prepareGuest(): string | undefined {
-  if (existsSync(join(CACHE, 'ready'))) return undefined;
+  return existsSync(join(CACHE, 'ready')) ? prepareInitrd() : (prepareKernel() ?? prepareInitrd());
+}
+
+function prepareKernel(): string | undefined {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-kernel-'));
   try {
     build(folder);
@@ -73,6 +79,34 @@ export function prepareGuest(): string | undefined {
     return undefined;
   } catch (error) {
     return `no kernel for the guest: ${error instanceof Error ? error.message : String(error)}`;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** What is in the initrd names it: another first process is another file. */
+function initrdPath(): string {
+  const content = [readFileSync(INIT, 'utf8'), ...BOOT_MODULES].join('\n');
+  return join(CACHE, `initrd-${createHash('sha256').update(content).digest('hex').slice(0, 16)}`);
+}
+
+function prepareInitrd(): string | undefined {
+  const path = initrdPath();
+  if (existsSync(path)) return undefined;
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-initrd-'));
+  try {
+    const release = readFileSync(join(CACHE, 'modules-path'), 'utf8').trim();
+    mkdirSync(join(folder, 'lib/modules'), { recursive: true });
+    symlinkSync(join(CACHE, release), join(folder, 'lib/modules', release));
+    buildInitrd(folder, release);
+    for (const file of readdirSync(CACHE))
+      if (file.startsWith('initrd')) rmSync(join(CACHE, file), { recursive: true });
+    // Whoever finds the name finds all of it.
+    cpSync(join(folder, 'initrd'), `${path}.part`);
+    renameSync(`${path}.part`, path);
+    return undefined;
+  } catch (error) {
+    return `no first process for the guest: ${error instanceof Error ? error.message : String(error)}`;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -115,7 +149,7 @@ function runQemu(exchange: string, timeoutSeconds: number): Promise<string> {
     [
       ...['-accel', 'tcg,thread=multi,tb-size=512', '-M', 'q35', '-cpu', 'max', '-smp', '2', '-m', '2048'],
       ...['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio', '-no-reboot'],
-      ...['-kernel', join(CACHE, 'vmlinux'), '-initrd', join(CACHE, 'initrd')],
+      ...['-kernel', join(CACHE, 'vmlinux'), '-initrd', initrdPath()],
       ...['-virtfs', 'local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap'],
       ...['-virtfs', `local,path=${exchange},mount_tag=exchange,security_model=none`],
       ...[
@@ -156,13 +190,12 @@ function build(folder: string): void {
   writeFileSync(join(folder, 'vmlinux'), unpackKernel(readFileSync(join(folder, 'tree/boot', image))));
   const base = existsSync(join(folder, 'tree/lib/modules')) ? 'tree' : 'tree/usr';
   run(folder, 'depmod', ['-b', base, release]);
-  buildInitrd(folder, base, release);
   renameSync(join(folder, base, 'lib/modules', release), join(folder, release));
   rmSync(join(folder, 'tree'), { recursive: true });
   writeFileSync(join(folder, 'modules-path'), release);
 }
 
-function buildInitrd(folder: string, base: string, release: string): void {
+function buildInitrd(folder: string, release: string): void {
   const root = join(folder, 'initrd-tree');
   for (const name of ['bin', 'dev', 'proc', 'sys', 'below', 'above', 'root', 'modules'])
     mkdirSync(join(root, name), { recursive: true });
@@ -170,7 +203,7 @@ function buildInitrd(folder: string, base: string, release: string): void {
   const order: string[] = [];
   for (const module of BOOT_MODULES) {
     // A module that is built in has no file; that is fine.
-    const shown = spawnSync('modprobe', ['-d', join(folder, base), '-S', release, '--show-depends', module], {
+    const shown = spawnSync('modprobe', ['-d', folder, '-S', release, '--show-depends', module], {
       encoding: 'utf8',
     });
     for (const [, path = ''] of (shown.stdout ?? '').matchAll(/^insmod (\S+)/gm)) {
@@ -183,7 +216,7 @@ function buildInitrd(folder: string, base: string, release: string): void {
     }
   }
   writeFileSync(join(root, 'modules/order'), order.map((name) => `${name}\n`).join(''));
-  cpSync(join(REPOSITORY_ROOT, 'test/interop/kernel/guest-init.sh'), join(root, 'init'));
+  cpSync(INIT, join(root, 'init'));
   chmodSync(join(root, 'init'), 0o755);
   run(root, 'sh', ['-c', 'find . | cpio -o -H newc --quiet >../initrd']);
   rmSync(root, { recursive: true });

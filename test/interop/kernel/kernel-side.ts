@@ -68,7 +68,7 @@ function stateLines(keyed: KeyedCase): readonly string[] {
     ...(keyed.isInUdp
       ? [`encap espinudp ${IPSEC_UDP_PORT} ${IPSEC_UDP_PORT} ${keyed.outer === 4 ? '0.0.0.0' : '::'}`]
       : []),
-    ...(keyed.sequence > 0 ? [`replay-seq ${keyed.sequence} replay-oseq ${keyed.sequence}`] : []),
+    ...(keyed.sequence > 0 ? [`replay-seq ${keyed.ourSequence} replay-oseq ${keyed.sequence}`] : []),
     flagWords(keyed),
   ];
   return (['outbound', 'inbound'] as const).flatMap((direction) =>

@@ -29,6 +29,8 @@ export interface CaseDescription {
   readonly esn?: boolean;
   /** The sequence number that both ends have used last. */
   readonly sequence?: number;
+  /** Ours is none: `sequence` is the kernel's alone. */
+  readonly isOurSequenceFresh?: boolean;
   /** More words for the kernel's SAs. */
   readonly kernelWords?: string;
   /** The kernel has other keys than we have. */
@@ -62,6 +64,7 @@ export class KeyedCase {
   readonly isInUdp: boolean;
   readonly esn: boolean;
   readonly sequence: number;
+  readonly ourSequence: number;
   readonly kernelWords: string;
   readonly hasWrongKeys: boolean;
   readonly isPaddedToEight: boolean;
@@ -85,6 +88,7 @@ export class KeyedCase {
     this.isInUdp = description.isInUdp ?? false;
     this.esn = description.esn ?? false;
     this.sequence = description.sequence ?? 0;
+    this.ourSequence = description.isOurSequenceFresh === true ? 0 : this.sequence;
     this.kernelWords = description.kernelWords ?? '';
     this.hasWrongKeys = description.hasWrongKeys ?? false;
     this.isPaddedToEight = description.isPaddedToEight ?? false;
