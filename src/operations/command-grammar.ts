@@ -43,8 +43,8 @@ const COMMANDS: readonly CommandRule[] = [
   {
     words: ['show', 'security', 'ipsec', 'statistics'],
     kind: 'show-ipsec-statistics',
-    options: [],
-    help: 'packets and errors since the start',
+    options: ['brief', 'detail'],
+    help: 'packets and errors since the start; in detail, why packets were dropped',
   },
   {
     words: ['clear', 'security', 'ike', 'security-associations'],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { IpsecStatistics } from '../ipsec/counters.ts';
+import { Counters, type IpsecStatistics } from '../ipsec/counters.ts';
 import { address } from '../model/address.ts';
 import type { IkeSaStatus, IpsecSaStatus } from '../model/ike-event.ts';
 import { policyId, spi } from '../model/ipsec-sa.ts';
@@ -145,6 +145,24 @@ test('the detail of a tunnel shows its identities, its history and both directio
     assert.ok(text.split('\n').includes(line), `${line}\n is not in\n${text}`);
 });
 
+test('show security ipsec statistics detail says why packets were dropped, and only what happened', async () => {
+  const drops = { ...new Counters().snapshot().drops, 'selector-mismatch': 100, 'outside-selectors': 29 };
+  const statistics = async () => ({ ...STATISTICS, drops, bypassedPackets: 3, dummyPackets: 1 });
+  const text = await output('show security ipsec statistics detail', { ...viewOf({}), statistics });
+  assert.ok(
+    text.startsWith(await output('show security ipsec statistics', viewOf({}))),
+    'all that Junos prints, and then',
+  );
+  assert.deepEqual(text.split('\n').slice(-6), [
+    'Dropped, by cause:',
+    '  selector-mismatch: 100',
+    '  outside-selectors: 29',
+    'Others:',
+    '  Bypassed: 3, Dummies: 1',
+    '',
+  ]);
+});
+
 test('show security ipsec statistics aligns its numbers', async () => {
   const text = await output('show security ipsec statistics', viewOf({}));
   assert.ok(
@@ -178,7 +196,7 @@ test('a command that does not fit is answered with what would', async () => {
   assert.equal(await problem('show security i'), 'i: ambiguous: ike | ipsec');
   assert.equal(await problem('show security ike'), 'the command is not complete: security-associations');
   assert.equal(await problem('show route'), 'route: unknown; expected security');
-  assert.equal(await problem('show security ipsec statistics now'), 'now: nothing more is expected here');
+  assert.equal(await problem('show security ipsec statistics now'), 'now: unknown; expected brief | detail');
   assert.equal(await problem('show security ike sa index'), 'index needs a value');
 });
 

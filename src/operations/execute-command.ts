@@ -2,7 +2,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { type OperationalCommand, parseCommand } from './command-grammar.ts';
 import type { GatewayView } from './gateway-view.ts';
 import { renderIkeSaDetails, renderIkeSas } from './show-ike.ts';
-import { renderIpsecSaDetails, renderIpsecSas, renderIpsecStatistics } from './show-ipsec.ts';
+import { renderDropCauses, renderIpsecSaDetails, renderIpsecSas, renderIpsecStatistics } from './show-ipsec.ts';
 
 /** What a command gives back: text as Junos prints it, and the same as plain data. */
 export interface CommandOutput {
@@ -38,7 +38,8 @@ async function execute(command: OperationalCommand, view: GatewayView): Promise<
     }
     case 'show-ipsec-statistics': {
       const totals = await view.statistics();
-      return { text: renderIpsecStatistics(totals), value: totals };
+      const causes = command.level === 'detail' ? renderDropCauses(totals) : '';
+      return { text: renderIpsecStatistics(totals) + causes, value: totals };
     }
     case 'clear-ike-sas': {
       const { index, remoteAddress } = command;

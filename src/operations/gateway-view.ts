@@ -1,4 +1,4 @@
-import type { IpsecStatistics } from '../ipsec/counters.ts';
+import type { DataPlaneCounters, IpsecStatistics } from '../ipsec/counters.ts';
 import type { IpAddress } from '../model/address.ts';
 import type { IkeSaStatus, IpsecSaStatus } from '../model/ike-event.ts';
 import type { PolicyId, Spi } from '../model/ipsec-sa.ts';
@@ -11,8 +11,8 @@ export interface GatewayView {
   policies(): readonly PolicyId[];
   /** Newest first. */
   tunnelEvents(vpn: string): readonly TunnelEventLine[];
-  /** The packet engine is asked, hence the wait. */
-  statistics(): Promise<IpsecStatistics>;
+  /** The packet engine is asked, hence the wait. Not every data plane knows more than Junos prints. */
+  statistics(): Promise<IpsecStatistics & Partial<DataPlaneCounters>>;
   /** Return how many SAs they ended; the peers are told. */
   clearIke(filter: { readonly index?: number; readonly remoteAddress?: IpAddress }): number;
   clearIpsec(filter: { readonly spi?: Spi; readonly vpn?: string }): number;

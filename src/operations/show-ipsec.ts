@@ -1,6 +1,6 @@
 // `show security ipsec security-associations` and `… statistics` in Junos' layout, which scripts parse by column.
 
-import type { IpsecStatistics } from '../ipsec/counters.ts';
+import type { DataPlaneCounters, IpsecStatistics } from '../ipsec/counters.ts';
 import { type AddressRange, addressFamily, formatPrefix, rangePrefix } from '../model/address.ts';
 import type { IpsecSaStatus } from '../model/ike-event.ts';
 import { formatSpi, type PolicyId } from '../model/ipsec-sa.ts';
@@ -113,6 +113,17 @@ export function renderIpsecStatistics(totals: IpsecStatistics): string {
     `  Invalid SPI: ${totals.invalidSpi}, TS check fail: ${totals.tsCheckFail}`,
     `  Exceeds tunnel MTU: ${totals.exceedsTunnelMtu}`,
     `  Discarded: ${totals.discarded}`,
+  ]);
+}
+
+/** What Junos does not print: why packets were dropped, each cause that there was, and what passed without a tunnel or was a dummy. */
+export function renderDropCauses({ drops, bypassedPackets, dummyPackets }: Partial<DataPlaneCounters>): string {
+  const causes = Object.entries(drops ?? {}).filter(([, count]) => count > 0);
+  return lines([
+    'Dropped, by cause:',
+    ...(causes.length === 0 ? ['  none'] : causes.map(([cause, count]) => `  ${cause}: ${count}`)),
+    'Others:',
+    `  Bypassed: ${bypassedPackets ?? 0}, Dummies: ${dummyPackets ?? 0}`,
   ]);
 }
 
