@@ -222,7 +222,8 @@ const LOSSES = [
   'socket-missing',
 ] as const;
 
-function socketPair(): { readonly near: number; readonly far: number } {
+/** Two descriptors that keep the borders of what is written, as a TUN device or a raw socket does. */
+export function socketPair(): { readonly near: number; readonly far: number } {
   const pair = NativeMemory.allocate(128);
   check(libc.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair.address), 'socketpair', 'bench');
   const [near, far] = [pair.view.getInt32(0, true), pair.view.getInt32(4, true)];
@@ -230,7 +231,8 @@ function socketPair(): { readonly near: number; readonly far: number } {
   return { near, far };
 }
 
-function udpSocket(): { readonly descriptor: number; readonly port: number } {
+/** A UDP socket of the loopback interface, on a port that is free. */
+export function udpSocket(): { readonly descriptor: number; readonly port: number } {
   const descriptor = check(libc.socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), 'socket', 'bench');
   enlarge(descriptor);
   const memory = NativeMemory.allocate(128);
