@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Namespaces } from '../../../lab/namespaces.ts';
+import { Namespaces } from '../../../lab/namespaces.ts';
 import { namespaceTestSkip } from '../test-namespace.fixture.ts';
 import type { KeyedGatewaySettings } from './keyed-gateway.fixture.ts';
 import { joinedNamespaces, KeyedGateway, OUTER } from './keyed-pair.fixture.ts';
@@ -14,6 +14,7 @@ const MEGABYTES = Number(process.env['SALLYPORT_TRANSFER_MEGABYTES'] ?? 24);
 const REKEYS = 10;
 const NFT = '/usr/sbin/nft';
 const INNER = { a: '10.9.0.1', b: '10.9.0.2' };
+const forwarder = new URL('./disturbing-forwarder.fixture.js', import.meta.url).pathname;
 const program = new URL('./transfer.fixture.js', import.meta.url).pathname;
 
 const KEYED = {
@@ -65,6 +66,51 @@ for (const [name, change] of Object.entries({
       assert.equal(counters.dataPlane.espAuthenticationFailures, 0);
     });
   });
+
+test('packets lost, doubled and out of order while ten rekeys go on: every octet arrives, and no packet is refused but the doubled ones', {
+  skip: namespaceTestSkip(),
+}, async (context) => {
+  const namespaces = new Namespaces('disturbed');
+  try {
+    namespaces.add('a', 'middle', 'b');
+    const wires = { a: { own: '192.0.2.1', far: '192.0.2.9' }, b: { own: '198.51.100.1', far: '198.51.100.9' } };
+    for (const side of ['a', 'b'] as const)
+      namespaces.connect(
+        { namespace: side, interface: 'wire', address: `${wires[side].own}/24` },
+        { namespace: 'middle', interface: `to-${side}`, address: `${wires[side].far}/24` },
+      );
+    const middle = namespaces.spawn(
+      'middle',
+      process.execPath,
+      ['--enable-source-maps', forwarder, wires.a.far, wires.b.far, wires.a.own, wires.b.own],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    );
+    const said = linesOf(middle);
+    assert.equal((await said.next()).value, 'forwarding');
+    const start = (side: 'a' | 'b') =>
+      KeyedGateway.start(namespaces, side, {
+        ...settingsOf(side === 'a' ? 0 : 1),
+        local: wires[side].own,
+        remote: wires[side].far,
+      });
+    const [a, b] = [await start('a'), await start('b')];
+    await runTransfer(namespaces, rekeyAll(a, b));
+    middle.stdin?.end();
+    const done: { passed: number; lost: number; doubled: number; delayed: number } = JSON.parse(
+      (await said.next()).value ?? '{}',
+    );
+    context.diagnostic(JSON.stringify(done));
+    assert.ok(Math.min(done.lost, done.doubled, done.delayed) > 10, JSON.stringify(done));
+    for (const gateway of [a, b]) {
+      const { drops } = (await gateway.counters()).counters.dataPlane;
+      assert.ok(drops.replayed > 0 && drops.replayed <= done.doubled, `${drops.replayed} of ${done.doubled}`);
+      assert.deepEqual({ ...drops, replayed: 0 }, Object.fromEntries(Object.keys(drops).map((name) => [name, 0])));
+      await gateway.stop();
+    }
+  } finally {
+    namespaces.remove();
+  }
+});
 
 test('what the outer network is too narrow for goes in fragments: every octet arrives', {
   skip: namespaceTestSkip(),
