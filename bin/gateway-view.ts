@@ -1,6 +1,7 @@
 import { selectorPolicyId } from '../src/gateway/policies.ts';
 import { monotonicNow } from '../src/host/event-loop.ts';
 import type { RunningGateway } from '../src/host/run.ts';
+import { Counters } from '../src/ipsec/counters.ts';
 import type { Instant } from '../src/lib/time.ts';
 import type { GatewayView } from '../src/operations/gateway-view.ts';
 
@@ -14,7 +15,16 @@ export function gatewayViewOf(running: RunningGateway): GatewayView {
       gateway.config.vpns.flatMap((vpn) => vpn.selectors.map((selector) => selectorPolicyId(vpn, selector))),
     tunnelEvents: (vpn) =>
       gateway.tunnelEvents(vpn).map(({ at, text, count }) => ({ time: formatTime(at), text, count })),
-    statistics: async () => (await running.counters()).counters.dataPlane,
+    statistics: async (policy) => {
+      const { counters, sas } = await running.counters();
+      if (policy === undefined) return counters.dataPlane;
+      const own = new Counters();
+      for (const { sa, inbound, outbound } of sas.filter((each) => each.sa.policy === policy)) {
+        if (inbound) own.addSa(sa.protocol, 'inbound', inbound);
+        if (outbound) own.addSa(sa.protocol, 'outbound', outbound);
+      }
+      return own.snapshot();
+    },
     clearIke: (filter) => running.act((now, out) => gateway.clearIke(now, filter, out)),
     clearIpsec: (filter) => running.act((now, out) => gateway.clearIpsec(now, filter, out)),
   };

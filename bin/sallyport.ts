@@ -26,7 +26,7 @@ const USAGE = `sallyport: an IPsec VPN gateway that speaks Juniper SRX configura
   sallyport show …, clear …      ask a running gateway, in Junos' words:
                                    show security ike security-associations [detail]
                                    show security ipsec security-associations [detail]
-                                   show security ipsec statistics [detail]
+                                   show security ipsec statistics [index N] [detail]
                                    clear security ike security-associations [ADDRESS]
                                    clear security ipsec security-associations
       --control PATH, --json

@@ -8,9 +8,9 @@ import type { GatewayOutbox } from '../gateway/outbox.ts';
 import type { Instant } from '../lib/time.ts';
 import type { UdpPath } from '../model/address.ts';
 import type { ComputeJob } from '../model/compute-job.ts';
-import type { DataPlaneCommand } from '../model/data-plane.ts';
+import type { DataPlaneCommand, SaCounters } from '../model/data-plane.ts';
 import type { GatewayConfig } from '../model/gateway-config.ts';
-import type { IkeEvent } from '../model/ike-event.ts';
+import type { IkeEvent, IpsecSaStatus } from '../model/ike-event.ts';
 import {
   type AssignedAddress,
   assignedAddresses,
@@ -18,7 +18,7 @@ import {
   describeAssignment,
 } from './assigned-addresses.ts';
 import { ComputePool } from './compute-pool.ts';
-import { EngineClient, type EngineSnapshot } from './engine-client.ts';
+import { EngineClient } from './engine-client.ts';
 import { Alarm, monotonicNow } from './event-loop.ts';
 import { type InterfaceMap, resolveLocalAddresses } from './external-interface.ts';
 import { resolvePeerNames } from './host-names.ts';
@@ -29,7 +29,7 @@ import { libc } from './libc.ts';
 import { type LogLevel, type LogRecord, logRecordOf } from './log.ts';
 import { planNetwork } from './network-plan.ts';
 import { NetworkSettings } from './network-settings.ts';
-import type { EngineRawSocket } from './packet-engine/messages.ts';
+import type { EngineCounters, EngineRawSocket } from './packet-engine/messages.ts';
 
 export interface HostOptions {
   readonly config: GatewayConfig;
@@ -44,13 +44,23 @@ export interface HostOptions {
   onFailure?(error: unknown): void;
 }
 
+/** The totals, and what each pair of IPsec SAs has carried. */
+export interface HostCounters {
+  readonly counters: EngineCounters;
+  readonly sas: readonly {
+    readonly sa: IpsecSaStatus;
+    readonly inbound?: SaCounters | undefined;
+    readonly outbound?: SaCounters | undefined;
+  }[];
+}
+
 export interface RunningGateway {
   readonly gateway: Gateway;
   /** Takes a new configuration while running; SAs that still fit stay up. Rejects, with nothing changed, if the host cannot serve it. */
   applyConfig(config: GatewayConfig): Promise<void>;
   /** Calls into the core from outside (clear, initiate), with the time and the outbox that it needs. */
   act<T>(action: (now: Instant, out: GatewayOutbox) => T): T;
-  counters(): Promise<EngineSnapshot>;
+  counters(): Promise<HostCounters>;
   /** Tells the peers, then removes devices, addresses, routes and sockets. The routes that drop stay: `removeHostDropRoutes` removes them. */
   stop(): Promise<void>;
 }
@@ -146,12 +156,17 @@ class Host implements RunningGateway, GatewayOutbox {
     return result;
   }
 
-  counters(): Promise<EngineSnapshot> {
-    const spis = this.gateway.ipsecSas(monotonicNow()).flatMap((sa) => [
+  async counters(): Promise<HostCounters> {
+    const pairs = this.gateway.ipsecSas(monotonicNow());
+    const spis = pairs.flatMap((sa) => [
       { direction: 'inbound' as const, spi: sa.inboundSpi },
       { direction: 'outbound' as const, spi: sa.outboundSpi, remoteAddress: sa.path.remote.address },
     ]);
-    return this.#engine.count(spis);
+    const { counters, sas } = await this.#engine.count(spis);
+    return {
+      counters,
+      sas: pairs.map((sa, index) => ({ sa, inbound: sas[2 * index], outbound: sas[2 * index + 1] })),
+    };
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,7 @@
 // What the data plane counts: every auditable event of RFC 4301 §9 under its own name, and Junos' totals.
 
+import type { SaCounters } from '../model/data-plane.ts';
+
 /** The counters that Junos' `show security ipsec statistics` prints, in its order. */
 export interface IpsecStatistics {
   /** Octets and packets that ESP sent and received; the octets are those of inner packets. */
@@ -130,21 +132,41 @@ export class Counters {
     this.#totals.bypassedPackets += 1;
   }
 
-  /** Counts a dropped packet; `protocol` tells whose authentication failed. */
-  drop(cause: DropCause, protocol: 'esp' | 'ah' = 'esp'): void {
+  /** Counts dropped packets; `protocol` tells whose authentication failed. */
+  drop(cause: DropCause, protocol: 'esp' | 'ah' = 'esp', count = 1): void {
     const totals = this.#totals;
-    this.#drops[cause] += 1;
-    totals.discarded += 1;
+    this.#drops[cause] += count;
+    totals.discarded += count;
     const statistic = DROP_CAUSES[cause];
-    if (statistic !== undefined) totals[statistic] += 1;
+    if (statistic !== undefined) totals[statistic] += count;
     if (cause !== 'bad-icv') return;
-    if (protocol === 'esp') totals.espAuthenticationFailures += 1;
-    else totals.ahAuthenticationFailures += 1;
+    if (protocol === 'esp') totals.espAuthenticationFailures += count;
+    else totals.ahAuthenticationFailures += count;
+  }
+
+  /** Adds what one SA has counted. */
+  addSa(protocol: 'esp' | 'ah', direction: 'inbound' | 'outbound', { packets, octets, drops = {} }: SaCounters): void {
+    const [packetsName, octetsName] = SA_STATISTICS[protocol][direction];
+    this.#totals[packetsName] += packets;
+    this.#totals[octetsName] += octets;
+    for (const [cause, count] of Object.entries(drops)) if (isDropCause(cause)) this.drop(cause, protocol, count);
   }
 
   snapshot(): DataPlaneCounters {
     return { ...this.#totals, drops: { ...this.#drops } };
   }
+}
+
+const SA_STATISTICS = {
+  esp: {
+    inbound: ['espDecryptedPackets', 'espDecryptedBytes'],
+    outbound: ['espEncryptedPackets', 'espEncryptedBytes'],
+  },
+  ah: { inbound: ['ahInputPackets', 'ahInputBytes'], outbound: ['ahOutputPackets', 'ahOutputBytes'] },
+} as const;
+
+function isDropCause(text: string): text is DropCause {
+  return Object.hasOwn(DROP_CAUSES, text);
 }
 
 function noDrops(): Record<DropCause, number> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { after, instant, milliseconds, NEVER } from '../lib/time.ts';
 import { type IpsecSa, policyId, spi } from '../model/ipsec-sa.ts';
+import { Counters } from './counters.ts';
 import { HEADROOM, TAILROOM } from './packet-room.ts';
 import {
   EAST,
@@ -51,6 +52,36 @@ test('a packet with room around it is protected where it lies, one without is co
   assert.deepEqual(tight, inner);
   planes.receiveAll();
   assert.deepEqual(planes.takeDelivered(), [inner, inner]);
+});
+
+test('RFC 4301 §9: an SA counts what it carried and what it could not, and the total is the sum of all and of strangers', () => {
+  const planes = new TwoPlanes(saPair('aes-128-gcm', 'none'), { dfBit: 'copy' });
+  planes.send(innerPacket());
+  planes.send(innerPacket());
+  const [first, second] = planes.fromWest.ip;
+  assert.ok(first && second);
+  const forged = second.slice();
+  forged[forged.length - 1] = (forged.at(-1) ?? 0) ^ 1;
+  const stranger = second.slice();
+  stranger[20] = 0x77;
+  for (const packet of [first.slice(), first, forged, second, stranger])
+    planes.east.handleIpPacket(START, packet, planes.fromEast);
+  const { inbound, outbound } = saPair('aes-128-gcm', 'none');
+  const counted = planes.east.saCounters('inbound', inbound.spi);
+  assert.deepEqual(counted, { packets: 2, octets: 200, drops: { replayed: 1, 'bad-icv': 1 } });
+  planes.send(innerPacket({ length: 4000, dontFragment: true }));
+  const sent = planes.west.saCounters('outbound', outbound.spi);
+  const alone = new Counters();
+  if (counted) alone.addSa('esp', 'inbound', counted);
+  if (sent) alone.addSa('esp', 'outbound', sent);
+  const { invalidSpi, discarded, ...rest } = planes.east.counters();
+  const { discarded: discardedAlone, espEncryptedPackets, replayErrors, espAuthenticationFailures } = alone.snapshot();
+  assert.deepEqual([replayErrors, espAuthenticationFailures], [rest.replayErrors, rest.espAuthenticationFailures]);
+  assert.equal(invalidSpi, 1);
+  assert.equal(discarded, 3);
+  assert.deepEqual(sent?.drops, { 'exceeds-mtu': 1 });
+  assert.equal(discardedAlone, 2 + planes.west.counters().discarded);
+  assert.equal(espEncryptedPackets, planes.west.counters().espEncryptedPackets);
 });
 
 test('RFC 4303 §3.4.3: a packet that comes twice is delivered once and counted as a replay', () => {

@@ -168,10 +168,10 @@ export class DataPlane {
     return this.#counters.snapshot();
   }
 
-  /** What one SA has carried; an outbound one is named by the peer's SPI, and by its address if several peers chose that SPI. */
+  /** What one SA has carried, and what it could not; an outbound one is named by the peer's SPI, and by its address if several peers chose that SPI. */
   saCounters(direction: 'inbound' | 'outbound', spi: Spi, remoteAddress?: IpAddress): SaCounters | undefined {
     const sa = direction === 'inbound' ? this.#associations.inbound(spi) : this.#findOutbound(spi, remoteAddress);
-    return sa && { packets: sa.usage.packets, octets: sa.usage.octets };
+    return sa?.usage.counters();
   }
 
   #addInbound(now: Instant, description: IpsecSa, out: DataPlaneOutbox): void {

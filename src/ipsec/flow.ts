@@ -1,6 +1,7 @@
 // What the selectors look at in an IP packet (RFC 4301 §4.4.1.1), read into one object that is used again for each packet.
 
-import { uint8At, uint16At, uint32At } from './octets.ts';
+import { addressFromOctets, type IpAddress } from '../model/address.ts';
+import { putUint32, uint8At, uint16At, uint32At } from './octets.ts';
 
 export const PROTOCOL_HOP_BY_HOP = 0;
 export const PROTOCOL_ICMP = 1;
@@ -76,6 +77,14 @@ export class Flow {
     }
     if (!this.isLaterFragment) this.#readPorts(buffer);
     return true;
+  }
+
+  /** The source, at word 0, or the destination, at word 4; a new string, so not for every packet. */
+  address(word: 0 | 4): IpAddress {
+    const octets = new Uint8Array(this.family === 4 ? 4 : 16);
+    for (let index = 0; index < octets.length; index += 4)
+      putUint32(octets, index, this.addresses[word + index / 4] ?? 0);
+    return addressFromOctets(octets);
   }
 
   /** DSCP and ECN together: the traffic class. */

@@ -10,7 +10,7 @@
 //  9. deliver, or answer a probe of the tunnel itself; count it, and report limits, liveness and a moved path
 
 import type { Instant } from '../lib/time.ts';
-import { addressFromOctets, type IpAddress, type UdpPath } from '../model/address.ts';
+import type { UdpPath } from '../model/address.ts';
 import type { SecurityPolicy } from '../model/data-plane.ts';
 import { type IpsecProtocol, type Spi, spi } from '../model/ipsec-sa.ts';
 import { AuthenticationHeader, ahSequence } from './ah.ts';
@@ -19,7 +19,7 @@ import { closeGap, packetFromPath } from './decapsulation.ts';
 import { EarlyPackets } from './early-packets.ts';
 import { espSequence, type OpenedPacket, openEsp } from './esp.ts';
 import { Flow, PROTOCOL_AH, PROTOCOL_ESP, PROTOCOL_IPV4, PROTOCOL_IPV6, PROTOCOL_NO_NEXT_HEADER } from './flow.ts';
-import { putUint32, uint32At } from './octets.ts';
+import { uint32At } from './octets.ts';
 import type { Outbound } from './outbound.ts';
 import type { DataPlaneOutbox } from './outbox.ts';
 import { innerTrafficClass, setTrafficClass, trafficClassAt } from './outer-header.ts';
@@ -57,6 +57,8 @@ export class Inbound {
   readonly #early = new EarlyPackets();
   readonly #resynchronization = new Resynchronization();
   #retried: DropCause | undefined;
+  /** That of the packet under way, once it is known. */
+  #sa: InboundSa | undefined;
   readonly #unknownSpiEvents = new RateLimit(UNKNOWN_SPI_EVENTS_PER_SECOND_MAX);
 
   /** Answers to probes leave through `outbound`. */
@@ -85,14 +87,16 @@ export class Inbound {
     out: DataPlaneOutbox,
     trafficClass = NO_TRAFFIC_CLASS,
   ): void {
+    this.#sa = undefined;
     const cause = this.#processUdp(now, path, buffer, start, end, trafficClass, out);
-    if (cause !== undefined) this.#counters.drop(cause);
+    if (cause !== undefined) this.#drop(cause, 'esp');
   }
 
   /** Opens the ESP or AH packet inside the whole IP packet at `buffer[start, end)`, in place. */
   handleIpPacket(now: Instant, buffer: Uint8Array, start: number, end: number, out: DataPlaneOutbox): void {
+    this.#sa = undefined;
     const cause = this.#processIp(now, buffer, start, end, out);
-    if (cause !== undefined) this.#counters.drop(cause, this.#outer.protocol === PROTOCOL_AH ? 'ah' : 'esp');
+    if (cause !== undefined) this.#drop(cause, this.#outer.protocol === PROTOCOL_AH ? 'ah' : 'esp');
   }
 
   /** Opens what came before its SA was there; called once it is. */
@@ -106,6 +110,12 @@ export class Inbound {
   /** Drops what waits for a reservation that is given back. */
   forgetEarly(number: Spi): void {
     for (const _ of this.#early.take(number)) this.#counters.drop('early-packet');
+  }
+
+  /** Counts the packet under way in total, and for its SA if it has found one. */
+  #drop(cause: DropCause, protocol: IpsecProtocol): void {
+    this.#counters.drop(cause, protocol);
+    this.#sa?.usage.drop(cause);
   }
 
   #processUdp(
@@ -122,6 +132,7 @@ export class Inbound {
     const sa = this.#associations.inbound(number);
     if (sa?.protocol !== 'esp')
       return this.#handleUnknownUdp(now, number, path, buffer.subarray(start, end), trafficClass, out);
+    this.#sa = sa;
     if (!sa.udp || sa.wrappedInAh !== undefined) return 'wrong-encapsulation';
     const before = sa.window.highest;
     const cause = this.#open(now, sa, buffer, start, start, end, out);
@@ -164,6 +175,7 @@ export class Inbound {
     const number = spi(uint32At(buffer, protocol === 'ah' ? at + 4 : at));
     const sa = this.#associations.inbound(number);
     if (sa?.protocol !== protocol) return this.#handleUnknownIp(now, number, protocol, buffer, out);
+    this.#sa = sa;
     // Both halves of a bundle, or neither: ESP that was agreed to be inside AH is not taken without it.
     if (sa.udp || sa.wrappedInAh !== ah?.spi) return 'wrong-encapsulation';
     const cause = this.#open(now, sa, buffer, outer.start, at, outer.end, out);
@@ -361,14 +373,14 @@ export class Inbound {
     buffer: Uint8Array,
     out: DataPlaneOutbox,
   ): DropCause | undefined {
-    const { start, end, family, addresses } = this.#outer;
+    const { start, end } = this.#outer;
     if (this.#associations.isReserved(number, protocol))
       return this.#early.hold(number, undefined, buffer.subarray(start, end), NO_TRAFFIC_CLASS)
         ? undefined
         : 'early-packet';
     if (this.#unknownSpiEvents.take(now)) {
-      const remoteAddress = addressFromWords(addresses, 0, family);
-      const localAddress = addressFromWords(addresses, 4, family);
+      const remoteAddress = this.#outer.address(0);
+      const localAddress = this.#outer.address(4);
       out.event({ kind: 'unknown-spi', spi: number, protocol, localAddress, remoteAddress });
     }
     return 'unknown-spi';
@@ -377,12 +389,6 @@ export class Inbound {
 
 function isIpsec(protocol: number): boolean {
   return protocol === PROTOCOL_ESP || protocol === PROTOCOL_AH;
-}
-
-function addressFromWords(words: Uint32Array, offset: number, family: number): IpAddress {
-  const octets = new Uint8Array(family === 4 ? 4 : 16);
-  for (let index = 0; index < octets.length; index += 4) putUint32(octets, index, words[offset + index / 4] ?? 0);
-  return addressFromOctets(octets);
 }
 
 function reportLimit(sa: InboundSa, limit: LifetimeLimit | undefined, out: DataPlaneOutbox): void {

@@ -11,7 +11,6 @@
 
 import type { RandomSource } from '../lib/random.ts';
 import { after, type Instant, milliseconds } from '../lib/time.ts';
-import { addressFromOctets } from '../model/address.ts';
 import type { DfBit } from '../model/ipsec-sa.ts';
 import type { Counters, DropCause } from './counters.ts';
 import { Encapsulation, type PacketSpan } from './encapsulation.ts';
@@ -93,8 +92,7 @@ export class Outbound {
     const sa = entry?.outbound;
     if (!entry || !sa || sa !== this.#lastSa || sa.usage.isHardExpired || end - start > this.#lastLength)
       return this.handlePacket(now, tunnelInterface, buffer, start, end, out);
-    const cause = this.#protect(now, entry, sa, buffer, start, end, out);
-    if (cause !== undefined) this.#counters.drop(cause);
+    this.#drop(sa, this.#protect(now, entry, sa, buffer, start, end, out));
   }
 
   /** Sends a packet of this data plane's own under the policy's SA; the octets around it are left alone. */
@@ -109,9 +107,8 @@ export class Outbound {
     const sa = entry.outbound;
     const packet = buffer.subarray(start, end);
     if (!sa || sa.usage.isHardExpired || !this.#flow.read(packet, 0, packet.length)) return;
-    const cause = this.#fit(now, entry, sa, packet, out);
+    this.#drop(sa, this.#fit(now, entry, sa, packet, out));
     this.#lastEntry = undefined;
-    if (cause !== undefined) this.#counters.drop(cause);
   }
 
   /** Sends what waited for this policy's SA; called once it has one. */
@@ -143,13 +140,23 @@ export class Outbound {
     if (entry.policy.action === 'discard') return 'discard-policy';
     if (entry.policy.action === 'bypass') return this.#bypass(buffer, out);
     const sa = entry.outbound;
-    if (sa && !sa.usage.isHardExpired) return this.#fit(now, entry, sa, buffer, out);
+    if (sa && !sa.usage.isHardExpired) {
+      this.#drop(sa, this.#fit(now, entry, sa, buffer, out));
+      return undefined;
+    }
     this.#waiting.add(now, entry.policy.id, buffer, start, flow.end);
     if (now >= entry.acquireDueAt) {
       entry.acquireDueAt = after(now, ACQUIRE_INTERVAL);
       out.event({ kind: 'acquire', policy: entry.policy.id });
     }
     return undefined;
+  }
+
+  /** Counts a packet that its SA could not carry, in total and for the SA. */
+  #drop(sa: OutboundSa, cause: DropCause | undefined): void {
+    if (cause === undefined) return;
+    this.#counters.drop(cause);
+    sa.usage.drop(cause);
   }
 
   /** Keeps the fragment in `#flow` until its packet is whole, which then goes on in its place. */
@@ -169,16 +176,9 @@ export class Outbound {
 
   /** On its way in clear, past the routes that have led it here; a policy without protection is no place for speed. */
   #bypass(buffer: Uint8Array, out: DataPlaneOutbox): undefined {
-    const { start, end, family } = this.#flow;
-    const [source, destination, length] = family === 4 ? [start + 12, start + 16, 4] : [start + 8, start + 24, 16];
+    const flow = this.#flow;
     this.#counters.countBypass();
-    out.transmitIp(
-      addressFromOctets(buffer.subarray(source, source + length)),
-      addressFromOctets(buffer.subarray(destination, destination + length)),
-      buffer,
-      start,
-      end,
-    );
+    out.transmitIp(flow.address(0), flow.address(4), buffer, flow.start, flow.end);
   }
 
   /** RFC 4301 §6.2: an ICMP error that no policy covers goes the way of the answer to the packet that it quotes. */
@@ -245,8 +245,7 @@ export class Outbound {
   ): DropCause | undefined {
     const { start, end } = this.#flow;
     const isFragmented = fragmentIpv4(buffer, start, end, limit, this.#scratch, HEADROOM, (fragmentEnd) => {
-      const cause = this.#protect(now, entry, sa, this.#scratch, HEADROOM, fragmentEnd, out);
-      if (cause !== undefined) this.#counters.drop(cause);
+      this.#drop(sa, this.#protect(now, entry, sa, this.#scratch, HEADROOM, fragmentEnd, out));
     });
     return isFragmented ? undefined : 'exceeds-mtu';
   }

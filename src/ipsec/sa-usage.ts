@@ -1,5 +1,7 @@
 import { after, type Instant, milliseconds, NEVER, seconds, toMilliseconds } from '../lib/time.ts';
+import type { SaCounters } from '../model/data-plane.ts';
 import type { SaLifetime } from '../model/ipsec-sa.ts';
+import type { DropCause } from './counters.ts';
 
 const KILOBYTE = 1024; // RFC 2407 §4.5: lifetimes in kilobytes are of 1024 octets
 const EVENT_INTERVAL = milliseconds(1000);
@@ -21,6 +23,7 @@ export class SaUsage {
   #nextOctets: number;
   #trafficEventDueAt: Instant;
   #pathEventDueAt: Instant;
+  #drops: Map<DropCause, number> | undefined;
 
   constructor(now: Instant, lifetime: SaLifetime) {
     this.#lifetime = lifetime;
@@ -40,6 +43,18 @@ export class SaUsage {
   get nextTimeout(): Instant {
     if (this.#isHardExpired) return NEVER;
     return this.#isSoftExpired || this.#hardAt <= this.#softAt ? this.#hardAt : this.#softAt;
+  }
+
+  /** Counts a packet that was dropped after it had found this SA. */
+  drop(cause: DropCause): void {
+    this.#drops ??= new Map();
+    this.#drops.set(cause, (this.#drops.get(cause) ?? 0) + 1);
+  }
+
+  /** What has been counted, as plain data. */
+  counters(): SaCounters {
+    const { packets, octets } = this;
+    return { packets, octets, ...(this.#drops && { drops: Object.fromEntries(this.#drops) }) };
   }
 
   /** Counts one packet; says so when a limit is reached, once for each. */

@@ -93,4 +93,6 @@ export interface SaCounters {
   readonly packets: number;
   /** Octets of inner packets. */
   readonly octets: number;
+  /** Packets that were dropped after they had found this SA, by cause; absent if there were none. */
+  readonly drops?: Readonly<Record<string, number>>;
 }

@@ -43,7 +43,7 @@ const COMMANDS: readonly CommandRule[] = [
   {
     words: ['show', 'security', 'ipsec', 'statistics'],
     kind: 'show-ipsec-statistics',
-    options: ['brief', 'detail'],
+    options: ['brief', 'detail', 'index'],
     help: 'packets and errors since the start; in detail, why packets were dropped',
   },
   {

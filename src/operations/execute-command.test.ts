@@ -163,6 +163,19 @@ test('show security ipsec statistics detail says why packets were dropped, and o
   ]);
 });
 
+test('show security ipsec statistics index asks for one tunnel, by the ID that the list of SAs gives it', async () => {
+  const asked: (string | undefined)[] = [];
+  const statistics = async (policy?: string) => {
+    asked.push(policy);
+    return STATISTICS;
+  };
+  const view = { ...viewOf({}), statistics };
+  await output('show security ipsec statistics index 131074', view);
+  await output('show security ipsec statistics', view);
+  assert.deepEqual(asked, ['other', undefined]);
+  assert.equal(await output('show security ipsec statistics index 131075', view), 'There is no tunnel 131075\n');
+});
+
 test('show security ipsec statistics aligns its numbers', async () => {
   const text = await output('show security ipsec statistics', viewOf({}));
   assert.ok(
@@ -196,7 +209,7 @@ test('a command that does not fit is answered with what would', async () => {
   assert.equal(await problem('show security i'), 'i: ambiguous: ike | ipsec');
   assert.equal(await problem('show security ike'), 'the command is not complete: security-associations');
   assert.equal(await problem('show route'), 'route: unknown; expected security');
-  assert.equal(await problem('show security ipsec statistics now'), 'now: unknown; expected brief | detail');
+  assert.equal(await problem('show security ipsec statistics now'), 'now: unknown; expected brief | detail | index');
   assert.equal(await problem('show security ike sa index'), 'index needs a value');
 });
 

@@ -2,7 +2,13 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { type OperationalCommand, parseCommand } from './command-grammar.ts';
 import type { GatewayView } from './gateway-view.ts';
 import { renderIkeSaDetails, renderIkeSas } from './show-ike.ts';
-import { renderDropCauses, renderIpsecSaDetails, renderIpsecSas, renderIpsecStatistics } from './show-ipsec.ts';
+import {
+  renderDropCauses,
+  renderIpsecSaDetails,
+  renderIpsecSas,
+  renderIpsecStatistics,
+  tunnelPolicy,
+} from './show-ipsec.ts';
 
 /** What a command gives back: text as Junos prints it, and the same as plain data. */
 export interface CommandOutput {
@@ -37,7 +43,11 @@ async function execute(command: OperationalCommand, view: GatewayView): Promise<
       return { text, value: sas };
     }
     case 'show-ipsec-statistics': {
-      const totals = await view.statistics();
+      const { index } = command;
+      const policy = index === undefined ? undefined : tunnelPolicy(index, view.policies());
+      if (index !== undefined && policy === undefined)
+        return { text: `There is no tunnel ${index}\n`, value: undefined };
+      const totals = await view.statistics(policy);
       const causes = command.level === 'detail' ? renderDropCauses(totals) : '';
       return { text: renderIpsecStatistics(totals) + causes, value: totals };
     }

@@ -127,6 +127,11 @@ export function renderDropCauses({ drops, bypassedPackets, dummyPackets }: Parti
   ]);
 }
 
+/** The policy whose tunnel has this ID. */
+export function tunnelPolicy(id: number, policies: readonly PolicyId[]): PolicyId | undefined {
+  return policies[id - FIRST_TUNNEL_ID];
+}
+
 function tunnelId(sa: IpsecSaStatus, policies: readonly PolicyId[]): number {
   return FIRST_TUNNEL_ID + Math.max(0, policies.indexOf(sa.policy));
 }

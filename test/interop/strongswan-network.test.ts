@@ -118,6 +118,12 @@ describe('strongSwan and security policies', { concurrency: 2 }, () => {
         for (const journey of [TO_THEM, TO_US, toOther])
           assert.equal((await scenario.ping(journey)).received, 3, `${journey.address}\n${scenario.logs()}`);
         assert.ok((await scenario.transfer(TO_THEM)).octets > 100_000, scenario.logs());
+        const second = await scenario.ours.show('show security ipsec statistics index 131074');
+        assert.match(
+          second,
+          /Encrypted packets: +[34]\n/,
+          'of the second policy, the pings to the other network alone',
+        );
         const sas = await scenario.ours.ipsecSas();
         assert.deepEqual(sas.map(({ policy }) => policy).sort(byName), ['peer', 'peer/policy-2']);
       },
