@@ -171,6 +171,31 @@ describe('strongSwan and time', { concurrency: 3 }, () => {
     assert.ok(established.length >= 3, `${established.length} IKE SAs\n${scenario.logs()}`);
   });
 
+  test(
+    'respond-bad-spi: our Delete is lost; sending into the hole, it is told so inside the IKE SA, and a new pair works',
+    options,
+    async (context) => {
+      const scenario = new Scenario(context);
+      await scenario.start(srxConfiguration({ ...SRX, more: ['set security ike respond-bad-spi max-responses 5'] }), {
+        swanctl: swanctlConfiguration(SWANCTL),
+      });
+      await scenario.wakeTunnel(TO_THEM);
+      const silence =
+        'table ip hole { chain out { type filter hook output priority 0; udp sport { 500, 4500 } drop; }; }';
+      assert.equal(scenario.namespaces.run('ours', 'nft', [silence]).status, 0);
+      await scenario.ours.show('clear security ipsec security-associations');
+      assert.equal(scenario.namespaces.run('ours', 'nft', ['delete table ip hole']).status, 0);
+      assert.deepEqual([(await scenario.ours.ipsecSas()).length, (await scenario.ours.ikeSas()).length], [0, 1]);
+      assert.match(await scenario.theirs.sas(), /INSTALLED/, 'it has not heard of it');
+      assert.equal((await scenario.ping(TO_US, 3, 2000)).received, 0);
+      const isTold = await eventually(async () => /N\(INVAL_SPI\)/.test(scenario.theirs.log()));
+      assert.ok(isTold, scenario.logs());
+      // What it makes of that is its own affair: it logs it and goes on sending. The next pair is what it uses.
+      await scenario.wakeTunnel(TO_THEM);
+      assert.equal((await scenario.ping(TO_US)).received, 3, scenario.logs());
+    },
+  );
+
   test('it restarts without a word, and the tunnel comes back', options, async (context) => {
     const scenario = new Scenario(context);
     await scenario.start(srxConfiguration(SRX), { swanctl: swanctlConfiguration(SWANCTL) });
