@@ -6,6 +6,7 @@ import { runInProcess } from '../lab/in-process.ts';
 import { Lab } from '../lab/lab.ts';
 import { whyNoNamespaces } from '../lab/namespaces.ts';
 import type { LabReport } from '../lab/report.ts';
+import { whyNoForeignFunctions } from '../src/host/foreign-functions.ts';
 import { parseArguments } from './usage-error.ts';
 import { PACKAGE_ROOT } from './version.ts';
 
@@ -18,7 +19,7 @@ export async function labCommand(words: readonly string[]): Promise<number> {
   const say = (text: string): void => {
     if (!values.json) process.stdout.write(text);
   };
-  const obstacle = whyNoNamespaces();
+  const obstacle = whyNoNamespaces() ?? whyNoForeignFunctions();
   if (obstacle !== undefined) {
     process.stderr.write(
       `no real network here: ${obstacle}. The same gateways run over an in-process network instead.\n`,

@@ -3,8 +3,8 @@
 
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
-import koffi from 'koffi';
 import { invariant } from '../lib/invariant.ts';
+import { foreignFunctions, whyNoForeignFunctions } from './foreign-functions.ts';
 
 /** Octets whose address does not change: typed arrays over it and system calls see the same memory. */
 export class NativeMemory {
@@ -21,7 +21,7 @@ export class NativeMemory {
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);
     this.words = new Uint32Array(buffer, 0, buffer.byteLength >> 2);
-    this.address = Number(koffi.address(buffer));
+    this.address = Number(foreignFunctions?.address(buffer) ?? 0);
   }
 
   static allocate(length: number): NativeMemory {
@@ -42,17 +42,18 @@ export class SystemCallError extends Error {
   }
 }
 
-const library = koffi.load(null);
+const library = foreignFunctions?.load(null);
 
-// On a system without the function (no Linux), the program still starts, and says so where the call is needed.
+// On a system without the function (no Linux), or without FFI, the program still starts, and says so where the call is needed.
 function bind(name: string, result: string, parameters: readonly string[]): NumericFunction {
   try {
-    return library.func(name, result, [...parameters]);
+    if (library) return library.func(name, result, [...parameters]);
   } catch {
-    return () => {
-      throw new SystemCallError(name, 'ENOSYS', 'this operating system is not supported');
-    };
+    // There is no such function.
   }
+  return () => {
+    throw new SystemCallError(name, 'ENOSYS', whyNoForeignFunctions() ?? 'this operating system is not supported');
+  };
 }
 
 type NumericFunction = (...parameters: number[]) => number;
@@ -89,12 +90,12 @@ export const libc = {
 
 /** The code of the last failed call on this thread, such as `EAGAIN`. */
 function lastErrorCode(): string {
-  return getSystemErrorName(-koffi.errno());
+  return getSystemErrorName(-lastErrno());
 }
 
 /** The number of the last error on this thread: compare it with `ERRNO` where a name would cost too much. */
 export function lastErrno(): number {
-  return koffi.errno();
+  return foreignFunctions?.errno() ?? 0;
 }
 
 export const ERRNO = constants.errno;

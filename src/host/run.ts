@@ -21,6 +21,7 @@ import { ComputePool } from './compute-pool.ts';
 import { EngineClient } from './engine-client.ts';
 import { Alarm, monotonicNow } from './event-loop.ts';
 import { type InterfaceMap, resolveLocalAddresses } from './external-interface.ts';
+import { whyNoForeignFunctions } from './foreign-functions.ts';
 import { resolvePeerNames } from './host-names.ts';
 import { HostNetwork, removeDropRoutes } from './host-network.ts';
 import { HostUdpSockets, openRawSockets } from './host-sockets.ts';
@@ -69,6 +70,8 @@ const COMPUTE_THREADS = 1;
 
 /** Starts the gateway; rejects with an Error that says what is missing, having cleaned up, if the host does not let it. */
 export async function startHost(options: HostOptions): Promise<RunningGateway> {
+  const obstacle = whyNoForeignFunctions();
+  if (obstacle !== undefined) throw new Error(obstacle);
   const host = new Host(options);
   try {
     await host.applyConfig(options.config);

@@ -1,8 +1,8 @@
 // A loop in machine code that makes the native calls of a list, so that a packet costs one call through FFI and not five. Each call through FFI
 // takes as long as OpenSSL needs for several hundred octets. V8 makes its own code executable in the same way, so wherever JavaScript is fast this may run.
 
-import koffi from 'koffi';
 import { invariant } from '../../lib/invariant.ts';
+import { foreignFunctions } from '../foreign-functions.ts';
 import { libc, NativeMemory, nativeString } from '../libc.ts';
 import type { Arena } from './arena.ts';
 import type { EngineFeature } from './messages.ts';
@@ -96,7 +96,7 @@ function machineRunner(): CallRunner | undefined {
     libc.memcpy(page, source.address, code.length);
     // Never writable and executable at once.
     if (libc.mprotect(page, PAGE_LENGTH, PROT_READ | PROT_EXEC) !== 0) return undefined;
-    return koffi.decode(BigInt(page), koffi.proto('int', ['uintptr_t', 'int']));
+    return foreignFunctions?.decode(BigInt(page), foreignFunctions.proto('int', ['uintptr_t', 'int']));
   } catch {
     return undefined;
   }
@@ -112,12 +112,14 @@ type NativeFunction = (...parameters: number[]) => number;
 
 /** The same loop in JavaScript. */
 function interpretingRunner(arena: Arena): CallRunner {
-  const type = koffi.proto('int', new Array(ARGUMENTS_MAX).fill('uintptr_t'));
+  const foreign = foreignFunctions;
+  invariant(foreign !== undefined, 'FFI is there');
+  const type = foreign.proto('int', new Array(ARGUMENTS_MAX).fill('uintptr_t'));
   const functions = new Map<number, NativeFunction>();
   const functionAt = (address: number): NativeFunction => {
     const known = functions.get(address);
     if (known) return known;
-    const found: NativeFunction = koffi.decode(BigInt(address), type);
+    const found: NativeFunction = foreign.decode(BigInt(address), type);
     functions.set(address, found);
     return found;
   };

@@ -1,13 +1,14 @@
 // The OpenSSL 3 that Node itself is linked with, reached through FFI. A context is keyed once and used for every packet of its SA:
 // `crypto.createCipheriv` would make a new one each time, which takes eight times as long as encrypting 1,400 octets.
 
-import koffi from 'koffi';
 import { invariant } from '../../lib/invariant.ts';
+import { foreignFunctions } from '../foreign-functions.ts';
 import type { NativeMemory } from '../libc.ts';
 
-const library = koffi.load(null);
+const library = foreignFunctions?.load(null);
 
 function bind(name: string, result: string, parameters: readonly string[]): (...parameters: number[]) => number {
+  invariant(library !== undefined, 'FFI is there');
   return library.func(name, result, [...parameters]);
 }
 
