@@ -150,6 +150,12 @@ export class EngineBench {
     return this.#counters();
   }
 
+  /** Takes what lies in the TUN devices and at the raw socket, whether something was lost or not; says how many writes those were. */
+  drain(): number {
+    const descriptors = [...this.#tunnels.map(({ far }) => far), this.#rawSend.far];
+    return descriptors.reduce((sum, descriptor) => sum + this.#readAll(descriptor).length, 0);
+  }
+
   async stop(): Promise<void> {
     await this.#engine.stop();
     for (const { near, far } of [...this.#tunnels, this.#rawEsp, this.#rawAh, this.#rawSend]) {
