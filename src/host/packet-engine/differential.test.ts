@@ -187,9 +187,11 @@ class Comparison {
       made.udp.map(({ payload }) => payload),
       this.#old[tunnel] ?? [],
     ).filter(({ length }) => length > 0);
+    const trafficClass = this.#below(3) === 0 ? this.#below(256) : 0;
+    const seen = this.#situation.without.includes('udp-traffic-class') ? undefined : trafficClass;
     for (const datagram of datagrams)
-      if (classifyUdp4500(datagram) === 'esp') this.#plain.handleUdpPacket(now(), path, datagram.slice(), out);
-    this.#bench.sendUdp(tunnel, datagrams);
+      if (classifyUdp4500(datagram) === 'esp') this.#plain.handleUdpPacket(now(), path, datagram.slice(), out, seen);
+    this.#bench.sendUdp(tunnel, datagrams, trafficClass);
     const packets = disturb(this.#random, made.ip, this.#old[2 + tunnel] ?? []);
     for (const protocol of [50, 51] as const) {
       // A raw socket is given what its protocol's number is in the header.

@@ -105,15 +105,15 @@ export class EngineBench {
     this.#written.tunnel += frames.length;
   }
 
-  /** Sends datagrams from a peer, those of equal length in one message. */
-  sendUdp(peer: number, datagrams: readonly Uint8Array[]): void {
+  /** Sends datagrams from a peer, those of equal length in one message, with this DSCP and ECN. */
+  sendUdp(peer: number, datagrams: readonly Uint8Array[], trafficClass = 0): void {
     const remote = { address: LOOPBACK, port: this.#udp.port };
     const descriptor = this.#peers[peer]?.descriptor ?? -1;
-    const target = { descriptor, address: socketAddress(remote), segmentLengthMax: READ_MAX };
+    const target = { descriptor, address: socketAddress(remote), segmentLengthMax: READ_MAX, takesTrafficClass: true };
     let offset = this.#out;
     for (const datagram of datagrams) {
       this.#arena.memory.bytes.set(datagram, offset);
-      this.#batch.add(target, offset, datagram.length);
+      this.#batch.add(target, offset, datagram.length, trafficClass);
       offset += datagram.length;
     }
     this.#batch.flush();

@@ -38,7 +38,7 @@ function ipv4Packet(random: SeededRandom, length: number): Uint8Array {
   const packet = random.bytes(length);
   const view = new DataView(packet.buffer);
   packet.fill(1, 20, headerLength);
-  view.setUint16(0, 0x4000 + (headerLength / 4) * 0x100 + below(4));
+  view.setUint16(0, 0x4000 + (headerLength / 4) * 0x100 + below(256));
   view.setUint16(2, length);
   const fragment = random.fraction() < 0.2 ? (below(2) << 13) + below(0x2000) : 0;
   view.setUint16(6, (random.fraction() < 0.2 ? 0x4000 : 0) + fragment);
@@ -55,7 +55,7 @@ function ipv6Packet(random: SeededRandom, length: number): Uint8Array {
   const below = (limit: number) => Math.floor(random.fraction() * limit);
   const packet = random.bytes(length);
   const view = new DataView(packet.buffer);
-  view.setUint32(0, 0x60000000 + (below(4) << 20));
+  view.setUint32(0, 0x60000000 + below(256) * 2 ** 20);
   view.setUint16(4, length - 40);
   view.setUint8(7, 1 + below(255));
   view.setUint32(8, 0x20010db8);
