@@ -27,8 +27,19 @@ export interface TunnelDevice {
   readonly offload: TunnelOffload;
 }
 
-/** Opens the device; throws an Error that says what is missing if the kernel refuses. */
+/** Opens the device, with as much of the offload as this kernel has; throws an Error that says what is missing if it refuses. */
 export function openTunnelDevice(name: string, wanted: TunnelOffload): TunnelDevice {
+  try {
+    return open(name, wanted);
+  } catch (error) {
+    // EINVAL: a kernel, or what stands in for one, whose TUN devices have no virtio header, or no offloads.
+    const cause = error instanceof Error ? error.cause : undefined;
+    if (wanted === 'none' || !(cause instanceof SystemCallError) || cause.code !== 'EINVAL') throw error;
+    return open(name, 'none');
+  }
+}
+
+function open(name: string, wanted: TunnelOffload): TunnelDevice {
   if (Buffer.byteLength(name) > INTERFACE_NAME_MAX) throw new Error(`${name}: an interface name has at most 15 octets`);
   const path = nativeString('/dev/net/tun');
   const descriptor = libc.open(path.address, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
@@ -38,7 +49,7 @@ export function openTunnelDevice(name: string, wanted: TunnelOffload): TunnelDev
     request.bytes.set(Buffer.from(name, 'utf8'));
     request.view.setUint16(16, IFF_TUN | IFF_NO_PI | (wanted === 'none' ? 0 : IFF_VNET_HDR), true);
     explain(name, () => check(libc.ioctl(descriptor, TUNSETIFF, request.address), 'TUNSETIFF', `TUN device ${name}`));
-    return { name, descriptor, offload: wanted === 'none' ? 'none' : enableOffload(descriptor, wanted) };
+    return { name, descriptor, offload: wanted === 'none' ? 'none' : enableOffload(name, descriptor, wanted) };
   } catch (error) {
     libc.close(descriptor);
     throw error;
@@ -46,9 +57,9 @@ export function openTunnelDevice(name: string, wanted: TunnelOffload): TunnelDev
 }
 
 // USO came with Linux 6.2: an older kernel refuses the whole set, and gets the rest.
-function enableOffload(descriptor: number, wanted: TunnelOffload): TunnelOffload {
+function enableOffload(name: string, descriptor: number, wanted: TunnelOffload): TunnelOffload {
   if (wanted === 'tcp-and-udp' && libc.ioctl(descriptor, TUNSETOFFLOAD, TSO | USO) === 0) return 'tcp-and-udp';
-  check(libc.ioctl(descriptor, TUNSETOFFLOAD, TSO), 'TUNSETOFFLOAD', 'TUN offload');
+  explain(name, () => check(libc.ioctl(descriptor, TUNSETOFFLOAD, TSO), 'TUNSETOFFLOAD', `TUN device ${name}`));
   return 'tcp';
 }
 

@@ -233,6 +233,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
         });
         this.#lastTunnelName = undefined;
         this.#tunnels.set(name, tunnel);
+        if (request.tunnel.offload !== 'tcp-and-udp') this.#notice(OFFLOADS_MISSING[request.tunnel.offload]);
         return this.#poller.add(tunnel);
       }
       case 'remove-tunnel': {
@@ -310,6 +311,11 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
     return instant(performance.now());
   }
 }
+
+const OFFLOADS_MISSING = {
+  none: 'TUN devices of this kernel hand over no large packets (TSO): each packet is read and written by itself, slower',
+  tcp: 'TUN devices of this kernel hand over no large UDP packets (USO, Linux 6.2): each is read and written by itself',
+};
 
 // epoll_wait takes an int of milliseconds; waking once a day is no burden.
 const TIMEOUT_MAX = 86_400_000;
