@@ -34,12 +34,29 @@ export class HmacIntegrity implements PacketIntegrity {
     this.#icvLength = icvLength;
   }
 
-  compute(_iv: Uint8Array, data: Uint8Array, suffix: Uint8Array, out: Uint8Array, offset: number): void {
-    out.set(this.#icv(data, suffix), offset);
+  compute(
+    _iv: Uint8Array,
+    data: Uint8Array,
+    suffix: Uint8Array,
+    out: Uint8Array,
+    offset: number,
+    start = 0,
+    end = data.length,
+  ): void {
+    out.set(this.#icv(data.subarray(start, end), suffix), offset);
   }
 
-  verify(_iv: Uint8Array, data: Uint8Array, suffix: Uint8Array, icv: Uint8Array): boolean {
-    return equalInConstantTime(this.#icv(data, suffix), icv);
+  verify(
+    _iv: Uint8Array,
+    data: Uint8Array,
+    suffix: Uint8Array,
+    icv: Uint8Array,
+    icvStart = 0,
+    start = 0,
+    end = data.length,
+  ): boolean {
+    const given = icv.subarray(icvStart, icvStart + this.#icvLength);
+    return equalInConstantTime(this.#icv(data.subarray(start, end), suffix), given);
   }
 
   #icv(data: Uint8Array, suffix: Uint8Array): Uint8Array {
@@ -84,12 +101,29 @@ class CbcMac implements PacketIntegrity {
     this.#icvLength = icvLength;
   }
 
-  compute(_iv: Uint8Array, data: Uint8Array, suffix: Uint8Array, out: Uint8Array, offset: number): void {
-    out.set(this.#icv(data, suffix), offset);
+  compute(
+    _iv: Uint8Array,
+    data: Uint8Array,
+    suffix: Uint8Array,
+    out: Uint8Array,
+    offset: number,
+    start = 0,
+    end = data.length,
+  ): void {
+    out.set(this.#icv(data.subarray(start, end), suffix), offset);
   }
 
-  verify(_iv: Uint8Array, data: Uint8Array, suffix: Uint8Array, icv: Uint8Array): boolean {
-    return equalInConstantTime(this.#icv(data, suffix), icv);
+  verify(
+    _iv: Uint8Array,
+    data: Uint8Array,
+    suffix: Uint8Array,
+    icv: Uint8Array,
+    icvStart = 0,
+    start = 0,
+    end = data.length,
+  ): boolean {
+    const given = icv.subarray(icvStart, icvStart + this.#icvLength);
+    return equalInConstantTime(this.#icv(data.subarray(start, end), suffix), given);
   }
 
   /** Valid until the next call. */
@@ -166,15 +200,32 @@ export class GmacIntegrity implements PacketIntegrity {
     this.#name = `aes-${aesBits(key)}-gcm`;
   }
 
-  compute(iv: Uint8Array, data: Uint8Array, suffix: Uint8Array, out: Uint8Array, offset: number): void {
+  compute(
+    iv: Uint8Array,
+    data: Uint8Array,
+    suffix: Uint8Array,
+    out: Uint8Array,
+    offset: number,
+    start = 0,
+    end = data.length,
+  ): void {
     const cipher = createCipheriv(this.#name, this.#key, this.#nonce.with(iv));
-    cipher.setAAD(data).setAAD(suffix).final();
+    cipher.setAAD(data.subarray(start, end)).setAAD(suffix).final();
     out.set(cipher.getAuthTag(), offset);
   }
 
-  verify(iv: Uint8Array, data: Uint8Array, suffix: Uint8Array, icv: Uint8Array): boolean {
-    if (icv.length !== GMAC_ICV_LENGTH) return false;
+  verify(
+    iv: Uint8Array,
+    data: Uint8Array,
+    suffix: Uint8Array,
+    icv: Uint8Array,
+    icvStart = 0,
+    start = 0,
+    end = data.length,
+  ): boolean {
+    const given = icv.subarray(icvStart, icvStart + GMAC_ICV_LENGTH);
+    if (given.length !== GMAC_ICV_LENGTH) return false;
     const decipher = createDecipheriv(this.#name, this.#key, this.#nonce.with(iv));
-    return isAuthentic(decipher.setAuthTag(icv).setAAD(data).setAAD(suffix));
+    return isAuthentic(decipher.setAuthTag(given).setAAD(data.subarray(start, end)).setAAD(suffix));
   }
 }

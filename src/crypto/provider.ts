@@ -38,10 +38,29 @@ export interface PacketCipher {
   decrypt(iv: Uint8Array, buffer: Uint8Array, start: number, end: number): void;
 }
 
-/** Computes a truncated MAC over `data` followed by `suffix` (the high half of an extended sequence number; may be empty). */
+/**
+ * Computes a truncated MAC over `data[start, end)` followed by `suffix` (the high half of an extended sequence number; may be empty).
+ * Without `start` and `end` it is all of `data`.
+ */
 export interface PacketIntegrity {
   /** Writes `icvLength` octets at `out[offset]`. For GMAC in AH, `iv` is the eight octets carried in the packet; else empty. */
-  compute(iv: Uint8Array, data: Uint8Array, suffix: Uint8Array, out: Uint8Array, offset: number): void;
-  /** Compares in constant time. */
-  verify(iv: Uint8Array, data: Uint8Array, suffix: Uint8Array, icv: Uint8Array): boolean;
+  compute(
+    iv: Uint8Array,
+    data: Uint8Array,
+    suffix: Uint8Array,
+    out: Uint8Array,
+    offset: number,
+    start?: number,
+    end?: number,
+  ): void;
+  /** Compares with the `icvLength` octets at `icv[icvStart]`, in constant time; `false` if there are fewer. */
+  verify(
+    iv: Uint8Array,
+    data: Uint8Array,
+    suffix: Uint8Array,
+    icv: Uint8Array,
+    icvStart?: number,
+    start?: number,
+    end?: number,
+  ): boolean;
 }

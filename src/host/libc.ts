@@ -6,6 +6,8 @@ import { getSystemErrorName } from 'node:util';
 import { invariant } from '../lib/invariant.ts';
 import { foreignFunctions, whyNoForeignFunctions } from './foreign-functions.ts';
 
+const SUBSPACE = 2 ** 32;
+
 /** Octets whose address does not change: typed arrays over it and system calls see the same memory. */
 export class NativeMemory {
   readonly bytes: Uint8Array;
@@ -14,6 +16,8 @@ export class NativeMemory {
   readonly words: Uint32Array;
   /** Address of the first octet. */
   readonly address: number;
+  readonly #low: number;
+  readonly #high: number;
 
   /** Wraps a buffer that is never detached or grown; it must not be smaller than 65 octets, which V8 keeps on its moving heap. */
   constructor(buffer: ArrayBuffer) {
@@ -22,6 +26,16 @@ export class NativeMemory {
     this.view = new DataView(buffer);
     this.words = new Uint32Array(buffer, 0, buffer.byteLength >> 2);
     this.address = Number(foreignFunctions?.address(buffer) ?? 0);
+    this.#high = Math.floor(this.address / SUBSPACE);
+    this.#low = this.address - this.#high * SUBSPACE;
+  }
+
+  /** Writes the address of the octet at `offset` into the eight octets at `at`, a multiple of four; allocates nothing, as handing over an address would. */
+  putAddress(at: number, offset: number): void {
+    const low = this.#low + offset;
+    // A typed array keeps the lower 32 bits.
+    this.words[at >>> 2] = low;
+    this.words[(at >>> 2) + 1] = low < SUBSPACE ? this.#high : this.#high + 1;
   }
 
   static allocate(length: number): NativeMemory {

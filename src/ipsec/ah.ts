@@ -49,7 +49,7 @@ export class AuthenticationHeader {
     this.#setAside(buffer, start, ahStart, 'sender');
     if (transform.isExtended) putUint32(transform.suffix, 0, high);
     const icvStart = ahStart + FIXED_LENGTH + transform.ivLength;
-    transform.integrity?.compute(transform.iv, buffer.subarray(start, end), transform.suffix, buffer, icvStart);
+    transform.integrity?.compute(transform.iv, buffer, transform.suffix, buffer, icvStart, start, end);
     this.#putBack(buffer, start, ahStart);
   }
 
@@ -77,7 +77,7 @@ export class AuthenticationHeader {
     buffer.fill(0, icvStart, icvStart + icvLength);
     this.#setAside(buffer, start, ahStart, 'receiver');
     if (transform.isExtended) putUint32(transform.suffix, 0, high);
-    const isGood = integrity?.verify(iv, buffer.subarray(start, end), transform.suffix, icv) === true;
+    const isGood = integrity?.verify(iv, buffer, transform.suffix, icv, 0, start, end) === true;
     this.#putBack(buffer, start, ahStart);
     if (!isGood) return 'bad-icv';
     opened.start = ahStart + length;

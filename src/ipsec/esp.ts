@@ -54,8 +54,7 @@ export function protectEsp(
     transform.cipher?.encrypt(transform.iv, buffer, start, trailerEnd);
     if (transform.integrity) {
       if (transform.isExtended) putUint32(transform.suffix, 0, high);
-      const authenticated = buffer.subarray(headerStart, trailerEnd);
-      transform.integrity.compute(NO_IV, authenticated, transform.suffix, buffer, trailerEnd);
+      transform.integrity.compute(NO_IV, buffer, transform.suffix, buffer, trailerEnd, headerStart, trailerEnd);
     }
   }
   return trailerEnd + transform.icvLength;
@@ -93,9 +92,8 @@ export function openEsp(
   } else {
     if (transform.integrity) {
       if (transform.isExtended) putUint32(transform.suffix, 0, high);
-      const authenticated = buffer.subarray(start, cipherEnd);
-      const icv = buffer.subarray(cipherEnd, end);
-      if (!transform.integrity.verify(NO_IV, authenticated, transform.suffix, icv)) return 'bad-icv';
+      if (!transform.integrity.verify(NO_IV, buffer, transform.suffix, buffer, cipherEnd, start, cipherEnd))
+        return 'bad-icv';
     }
     transform.cipher?.decrypt(transform.iv, buffer, payloadStart, cipherEnd);
   }

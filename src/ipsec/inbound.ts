@@ -19,7 +19,7 @@ import { closeGap, packetFromPath } from './decapsulation.ts';
 import { EarlyPackets } from './early-packets.ts';
 import { espSequence, type OpenedPacket, openEsp } from './esp.ts';
 import { Flow, PROTOCOL_AH, PROTOCOL_ESP, PROTOCOL_IPV4, PROTOCOL_IPV6, PROTOCOL_NO_NEXT_HEADER } from './flow.ts';
-import { uint32At } from './octets.ts';
+import { int32At, uint32At } from './octets.ts';
 import type { Outbound } from './outbound.ts';
 import type { DataPlaneOutbox } from './outbox.ts';
 import { innerTrafficClass, setTrafficClass, trafficClassAt } from './outer-header.ts';
@@ -128,10 +128,11 @@ export class Inbound {
     out: DataPlaneOutbox,
   ): DropCause | undefined {
     if (end - start < ESP_HEADER_LENGTH) return 'truncated';
-    const number = spi(uint32At(buffer, start));
-    const sa = this.#associations.inbound(number);
+    const last = this.#associations.lastInbound;
+    const isLast = last?.spiWord === int32At(buffer, start);
+    const sa = isLast ? last : this.#associations.inbound(spi(uint32At(buffer, start)));
     if (sa?.protocol !== 'esp')
-      return this.#handleUnknownUdp(now, number, path, buffer.subarray(start, end), trafficClass, out);
+      return this.#handleUnknownUdp(now, path, buffer.subarray(start, end), trafficClass, out);
     this.#sa = sa;
     if (!sa.udp || sa.wrappedInAh !== undefined) return 'wrong-encapsulation';
     const before = sa.window.highest;
@@ -346,12 +347,12 @@ export class Inbound {
 
   #handleUnknownUdp(
     now: Instant,
-    number: Spi,
     path: UdpPath,
     payload: Uint8Array,
     trafficClass: number,
     out: DataPlaneOutbox,
   ): DropCause | undefined {
+    const number = spi(uint32At(payload, 0));
     if (this.#associations.isReserved(number, 'esp'))
       return this.#early.hold(number, path, payload, trafficClass) ? undefined : 'early-packet';
     if (this.#unknownSpiEvents.take(now))

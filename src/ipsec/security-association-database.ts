@@ -32,9 +32,12 @@ export class SecurityAssociationDatabase {
     return this.#reserved.delete(spi);
   }
 
+  /** The one found last, if it is still there: packets come in runs of one SA. */
+  get lastInbound(): InboundSa | undefined {
+    return this.#lastInbound;
+  }
+
   inbound(spi: Spi): InboundSa | undefined {
-    // Packets come in runs of one SA.
-    if (this.#lastInbound?.spi === spi) return this.#lastInbound;
     const found = this.#inbound.get(spi);
     if (found) this.#lastInbound = found;
     return found;

@@ -145,12 +145,15 @@ export class InboundSa extends SecurityAssociation {
   readonly window: ReplayWindow;
   /** Packets that have failed verification since one did not (RFC 4303 Appendix A3.1). */
   failuresInARow = 0;
+  /** The SPI as `int32At` reads it. */
+  readonly spiWord: number;
   /** Whether a packet that opens is known to come from the peer. */
   readonly isVerifying: boolean;
 
   constructor(now: Instant, sa: IpsecSa, transform: Transform) {
     super(now, sa, transform);
     this.udp = udpPathOf(sa);
+    this.spiWord = sa.spi | 0;
     this.localWords = addressWords(sa.localAddress);
     this.isVerifying = transform.icvLength > 0;
     // RFC 4303 §3.4.3: without integrity a forged number would move the window, so there is no anti-replay then.

@@ -8,16 +8,14 @@ import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { nodePacketCrypto } from '../../crypto/node-packet-provider.ts';
 import { systemRandom } from '../../crypto/node-provider.ts';
 import { DataPlane } from '../../ipsec/data-plane.ts';
-import type { DataPlaneOutbox } from '../../ipsec/outbox.ts';
 import type { OuterFields } from '../../ipsec/outer-header.ts';
 import { unreachable } from '../../lib/invariant.ts';
 import { type Instant, instant, NEVER } from '../../lib/time.ts';
-import type { IpAddress, UdpPath } from '../../model/address.ts';
-import type { DataPlaneEvent } from '../../model/data-plane.ts';
 import { libc, NativeMemory } from '../libc.ts';
 import { POLICY_INTERFACE } from '../network-plan.ts';
 import { Arena } from './arena.ts';
 import { EngineTally } from './engine-counters.ts';
+import { EngineOutbox } from './engine-outbox.ts';
 import type {
   CountedSa,
   EngineFeature,
@@ -43,26 +41,19 @@ const ARENA_LENGTH = 16 * 1024 * 1024;
 const AREA_LENGTH = 512 * 1024;
 /** Times that the control thread may ask for something before the event loop has a turn; each costs two system calls. */
 const REQUESTS_WITHOUT_TURN_MAX = 64;
-const COPIES_LENGTH = 256 * 1024;
 const IKE_HEADER: OuterFields = { trafficClass: 0, dontFragment: false };
 
 /** Carries packets between TUN devices and sockets through one data plane. */
-export class PacketEngine implements DataPlaneOutbox, Readable {
+export class PacketEngine implements Readable {
   readonly descriptor: number;
   readonly #port: MessagePort;
   readonly #arena = new Arena(ARENA_LENGTH);
   readonly #tally = new EngineTally();
   readonly #poller = new Poller();
   readonly #dataPlane: DataPlane;
-  readonly #tunnels = new Map<string, TunnelPort>();
-  readonly #udpPorts = new Map<string, UdpPort>();
+  readonly #out: EngineOutbox;
   readonly #area = new OutboundArea(this.#arena, AREA_LENGTH);
-  readonly #copies = new OutboundArea(this.#arena, COPIES_LENGTH);
   readonly #receiveBatch = new ReceiveBatch(this.#arena);
-  readonly #sendBatch = new SendBatch(this.#arena, this.#tally, (text) => this.#notice(text));
-  /** A batch of its own, since a batch has one socket: packets with and without DF take turns. */
-  readonly #rawTargets: RawTargets;
-  readonly #writer: TunnelWriter;
   readonly #without: readonly EngineFeature[];
   readonly #notices = new Set<string>();
   readonly #tunnelSurroundings: TunnelSurroundings;
@@ -71,10 +62,6 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
   #reports: EngineReport[] = [];
   #isTurnWanted = false;
   #requestsSinceTurn = 0;
-  #lastPath: UdpPath | undefined;
-  #lastPort: UdpPort | undefined;
-  #lastTunnelName: string | undefined;
-  #lastTunnel: TunnelPort | undefined;
 
   constructor(settings: EngineSettings, port: MessagePort) {
     this.#port = port;
@@ -86,8 +73,12 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
       this.#notice('OpenSSL cannot be reached: packets are encrypted through Node, slower');
     if (arithmetic instanceof ScalarArithmetic) this.#notice('no WebAssembly vectors: checksums are slower');
     this.#dataPlane = new DataPlane({ crypto, random: systemRandom, isZeroIdentificationReplaced: true });
-    this.#writer = new TunnelWriter(this.#arena, this.#tally, arithmetic);
-    this.#rawTargets = new RawTargets(settings.rawSockets);
+    const batches = {
+      send: new SendBatch(this.#arena, this.#tally, (text) => this.#notice(text)),
+      writer: new TunnelWriter(this.#arena, this.#tally, arithmetic),
+      raw: new RawTargets(settings.rawSockets),
+    };
+    this.#out = new EngineOutbox(this.#arena, this.#tally, batches, (event) => this.#report({ kind: 'event', event }));
     const flush = () => this.#flush();
     this.#tunnelSurroundings = {
       arena: this.#arena,
@@ -104,7 +95,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
           new RawReceiver(this.#arena, this.#tally, this.#receiveBatch, socket, {
             handlePacket: isIcmp(socket)
               ? (now, start, end) => this.#dataPlane.handleIcmpError(now, bytes.subarray(start, end))
-              : (now, start, end) => this.#dataPlane.handleIpPacket(now, bytes, this, start, end),
+              : (now, start, end) => this.#dataPlane.handleIpPacket(now, bytes, this.#out, start, end),
             flush,
           }),
         );
@@ -121,7 +112,7 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
       const count = this.#poller.wait(this.#timeout());
       const now = this.#now();
       for (let index = 0; index < count; index++) this.#poller.source(index)?.handleReadable(now);
-      if (now >= this.#dataPlane.nextTimeout()) this.#dataPlane.handleTimeout(now, this);
+      if (now >= this.#dataPlane.nextTimeout()) this.#dataPlane.handleTimeout(now, this.#out);
       this.#flush();
     }
     this.#isTurnWanted = false;
@@ -143,69 +134,10 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
     if (++this.#requestsSinceTurn >= REQUESTS_WITHOUT_TURN_MAX) this.#isTurnWanted = true;
   }
 
-  deliver(tunnelInterface: string | undefined, buffer: Uint8Array, start: number, end: number): void {
-    const tunnel = this.#tunnel(tunnelInterface ?? POLICY_INTERFACE);
-    if (!tunnel) return this.#tally.count('tunnel-missing');
-    const offset = this.#place(buffer, start, end);
-    this.#writer.add(tunnel, offset, offset + (end - start));
-  }
-
-  transmitUdp(
-    path: UdpPath,
-    buffer: Uint8Array,
-    start: number,
-    end: number,
-    { trafficClass, dontFragment }: OuterFields,
-  ): void {
-    const port = this.#udpPort(path);
-    if (!port) return this.#tally.count('socket-missing');
-    // One batch for both sockets: what leaves under one SA must leave in order, or a peer with a window of 64 drops the rest as replays.
-    this.#sendBatch.add(port.target(path, dontFragment), this.#place(buffer, start, end), end - start, trafficClass);
-  }
-
-  transmitIp(_local: IpAddress, remote: IpAddress, buffer: Uint8Array, start: number, end: number): void {
-    const target = this.#rawTargets.get(remote);
-    if (target) this.#sendBatch.add(target, this.#place(buffer, start, end), end - start, 0);
-    else this.#tally.count('socket-missing');
-  }
-
-  event(event: DataPlaneEvent): void {
-    this.#report({ kind: 'event', event });
-  }
-
-  /** Where the octets lie in the arena; what lies elsewhere is copied there, for the batch keeps it until it is sent. */
-  #place(buffer: Uint8Array, start: number, end: number): number {
-    if (buffer === this.#arena.memory.bytes) return start;
-    if (this.#arena.holds(buffer)) return buffer.byteOffset + start;
-    if (!this.#copies.hasRoom(end - start, 1)) this.#send();
-    return this.#copies.copy(buffer.subarray(start, end));
-  }
-
-  #tunnel(name: string): TunnelPort | undefined {
-    if (name === this.#lastTunnelName) return this.#lastTunnel;
-    this.#lastTunnelName = name;
-    this.#lastTunnel = this.#tunnels.get(name);
-    return this.#lastTunnel;
-  }
-
-  #udpPort(path: UdpPath): UdpPort | undefined {
-    if (path === this.#lastPath) return this.#lastPort;
-    this.#lastPath = path;
-    this.#lastPort = this.#udpPorts.get(portKey(path.local.address, path.local.port));
-    return this.#lastPort;
-  }
-
   /** Sends and writes the batch, and with it everything that the data plane is done with. */
   #flush(): void {
-    this.#send();
+    this.#out.send();
     this.#area.reset();
-  }
-
-  /** Sends and writes the batch; a packet in the outbound area that is being worked on stays. */
-  #send(): void {
-    this.#sendBatch.flush();
-    this.#writer.flush();
-    this.#copies.reset();
   }
 
   #handleRequests(now: Instant): void {
@@ -220,48 +152,42 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
     switch (request.kind) {
       case 'command':
         if (request.command.kind === 'remove') this.#isTurnWanted = true;
-        return this.#dataPlane.handleCommand(now, request.command, this);
+        return this.#dataPlane.handleCommand(now, request.command, this.#out);
       case 'transmit':
-        return this.transmitUdp(request.path, request.datagram, 0, request.datagram.length, IKE_HEADER);
+        return this.#out.transmitUdp(request.path, request.datagram, 0, request.datagram.length, IKE_HEADER);
       case 'add-tunnel': {
         const { name } = request.tunnel;
         const source = name === POLICY_INTERFACE ? undefined : name;
         const { bytes } = this.#arena.memory;
         const tunnel = new TunnelPort(now, request.tunnel, this.#tunnelSurroundings, {
-          handlePacket: (at, start, end) => this.#dataPlane.handleInnerPacket(at, source, bytes, start, end, this),
-          handleNextPiece: (at, start, end) => this.#dataPlane.handleNextPiece(at, source, bytes, start, end, this),
+          handlePacket: (at, start, end) => this.#dataPlane.handleInnerPacket(at, source, bytes, start, end, this.#out),
+          handleNextPiece: (at, start, end) =>
+            this.#dataPlane.handleNextPiece(at, source, bytes, start, end, this.#out),
         });
-        this.#lastTunnelName = undefined;
-        this.#tunnels.set(name, tunnel);
+        this.#out.addTunnel(name, tunnel);
         if (request.tunnel.offload !== 'tcp-and-udp') this.#notice(OFFLOADS_MISSING[request.tunnel.offload]);
         return this.#poller.add(tunnel);
       }
       case 'remove-tunnel': {
-        const tunnel = this.#tunnels.get(request.name);
+        const tunnel = this.#out.removeTunnel(request.name);
         if (tunnel) this.#poller.remove(tunnel.descriptor);
-        this.#tunnels.delete(request.name);
-        this.#lastTunnelName = undefined;
         return;
       }
       case 'add-udp-socket': {
         const port = new UdpPort(this.#arena, this.#tally, this.#receiveBatch, request.socket, this.#without, {
           handleIke: (path, datagram) => this.#report({ kind: 'datagram', path, datagram }),
           handleEsp: (at, path, start, end, trafficClass) =>
-            this.#dataPlane.handleUdpPacket(at, path, this.#arena.memory.bytes, this, trafficClass, start, end),
+            this.#dataPlane.handleUdpPacket(at, path, this.#arena.memory.bytes, this.#out, trafficClass, start, end),
           flush: () => this.#flush(),
           handleNotice: (text) => this.#notice(text),
         });
-        this.#lastPath = undefined;
-        if (!request.socket.isForReceivingOnly)
-          this.#udpPorts.set(portKey(request.socket.address, request.socket.port), port);
+        const { address, port: number, isForReceivingOnly } = request.socket;
+        if (!isForReceivingOnly) this.#out.addUdpPort(address, number, port);
         return this.#poller.add(port);
       }
       case 'remove-udp-socket':
         this.#poller.remove(request.descriptor);
-        this.#lastPath = undefined;
-        for (const [key, port] of this.#udpPorts)
-          if (port.descriptor === request.descriptor) this.#udpPorts.delete(key);
-        return;
+        return this.#out.removeUdpPort(request.descriptor);
       case 'count':
         return this.#reportCounters(request.id, request.spis);
       case 'settle':
@@ -307,8 +233,9 @@ export class PacketEngine implements DataPlaneOutbox, Readable {
     return Math.max(0, Math.min(Math.ceil(due - this.#now()), TIMEOUT_MAX));
   }
 
+  /** Whole milliseconds: a number with a fraction would be a new object wherever it is handed on (for 25 days at least). */
   #now(): Instant {
-    return instant(performance.now());
+    return instant(Math.floor(performance.now()));
   }
 }
 
@@ -322,8 +249,4 @@ const TIMEOUT_MAX = 86_400_000;
 
 function isIcmp({ protocol }: EngineRawSocket): boolean {
   return protocol === 1 || protocol === 58;
-}
-
-function portKey(address: IpAddress, port: number): string {
-  return `${address} ${port}`;
 }

@@ -2,7 +2,6 @@ import type { Arena } from './arena.ts';
 import { CALL_LENGTH, type CallRunner } from './call-runner.ts';
 
 const WORDS_PER_CALL = CALL_LENGTH / 4;
-const RESULT_WORD = 14;
 const SUBSPACE = 2 ** 32;
 
 /** A list of native calls in the arena, made one after another until one returns 0 or less. What is the same each time is written once. */
@@ -12,8 +11,6 @@ export class NativeCalls {
   readonly #words: Uint32Array;
   readonly #first: number;
   readonly #address: number;
-  readonly #low: number;
-  readonly #high: number;
   readonly #count: number;
   #context = 0;
 
@@ -26,8 +23,6 @@ export class NativeCalls {
     this.#words = memory.words;
     this.#first = offset / 4;
     this.#address = memory.address + offset;
-    this.#high = Math.floor(memory.address / SUBSPACE);
-    this.#low = memory.address - this.#high * SUBSPACE;
     this.#count = calls.length;
     for (const [index, parts] of calls.entries())
       for (const [position, value] of parts.entries()) this.put(index, position - 1, value);
@@ -47,11 +42,7 @@ export class NativeCalls {
 
   /** Sets an argument to the address of this offset in the arena. */
   putOffset(call: number, argument: number, offset: number): void {
-    const word = this.#wordOf(call, argument);
-    const low = this.#low + offset;
-    // A typed array keeps the lower 32 bits.
-    this.#words[word] = low;
-    this.#words[word + 1] = low < SUBSPACE ? this.#high : this.#high + 1;
+    this.#arena.memory.putAddress(this.#wordOf(call, argument) * 4, offset);
   }
 
   /** Sets the first argument of every call, which is the object that they are about. */
@@ -64,11 +55,6 @@ export class NativeCalls {
   /** Makes the calls; says how many returned more than 0. */
   run(): number {
     return this.#run(this.#address, this.#count);
-  }
-
-  /** What a call returned, as an `int`. */
-  result(call: number): number {
-    return this.#arena.memory.view.getInt32((this.#first + call * WORDS_PER_CALL + RESULT_WORD) * 4, true);
   }
 
   #wordOf(call: number, argument: number): number {

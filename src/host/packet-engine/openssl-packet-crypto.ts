@@ -10,21 +10,13 @@ import {
   type IntegrityAlgorithm,
   integrityTraits,
 } from '../../model/algorithms.ts';
-import { nativeString } from '../libc.ts';
 import type { Arena } from './arena.ts';
-import { type CallRunner, createCallRunner, functionAddress } from './call-runner.ts';
+import { createCallRunner } from './call-runner.ts';
 import type { EngineFeature } from './messages.ts';
-import { NativeCalls } from './native-calls.ts';
+import type { NativeCalls } from './native-calls.ts';
+import { ADDITIONAL, ICV, NativeCrypto, NONCE, succeed } from './native-crypto.ts';
 import { NativeScratch } from './native-scratch.ts';
-import {
-  loadOpenSsl,
-  type OpenSsl,
-  PARAMETER_DATA,
-  PARAMETER_SIZE,
-  requirePointer,
-  writeParameter,
-  writePointer,
-} from './openssl.ts';
+import { loadOpenSsl } from './openssl.ts';
 
 const AEADS: Partial<Record<EncryptionAlgorithm, string>> = {
   'aes-128-gcm-8': 'AES-128-GCM',
@@ -66,118 +58,9 @@ export function createPacketCrypto(arena: Arena, without: readonly EngineFeature
   };
 }
 
-// Where in the small scratch memory each argument lies.
-const NONCE = 0;
-const LENGTH = 16;
-const ADDITIONAL = 32;
-const KEY = 64;
-const PARAMETERS = 192;
-const TAG_PARAMETERS = 288;
-const ICV = 384;
-const TAG_CONTROL = 0x10;
 const NONCE_LENGTH = 12;
-const DIGEST_LENGTH_MAX = 64;
 
-/** What all contexts of one engine share: one packet is worked on at a time. */
-class NativeCrypto {
-  readonly openSsl: OpenSsl;
-  readonly scratch: NativeScratch;
-  readonly sealing: NativeCalls;
-  readonly opening: NativeCalls;
-  readonly encrypting: NativeCalls;
-  readonly decrypting: NativeCalls;
-  readonly digesting: NativeCalls;
-  readonly digestName = nativeString('digest');
-  readonly #tagName = nativeString('tag');
-  readonly #ciphers = new Map<string, number>();
-  readonly #cipherContexts: FinalizationRegistry<number>;
-  readonly #macContexts: FinalizationRegistry<number>;
-  #mac = 0;
-
-  constructor(openSsl: OpenSsl, scratch: NativeScratch, run: CallRunner) {
-    this.openSsl = openSsl;
-    this.scratch = scratch;
-    const { arena } = scratch;
-    writeParameter(arena.memory, scratch.small + TAG_PARAMETERS, this.#tagName.address, 'octets', 0, 0);
-    const encryptInit = [functionAddress('EVP_EncryptInit_ex2'), 0, 0, 0, this.at(NONCE), 0];
-    const decryptInit = [functionAddress('EVP_DecryptInit_ex2'), 0, 0, 0, this.at(NONCE), 0];
-    const encryptUpdate = [functionAddress('EVP_EncryptUpdate'), 0, 0, this.at(LENGTH), 0, 0];
-    const decryptUpdate = [functionAddress('EVP_DecryptUpdate'), 0, 0, this.at(LENGTH), 0, 0];
-    const additional = [0, 0, this.at(LENGTH), this.at(ADDITIONAL), 0];
-    this.sealing = new NativeCalls(arena, run, [
-      encryptInit,
-      [functionAddress('EVP_EncryptUpdate'), ...additional],
-      encryptUpdate,
-      [functionAddress('EVP_EncryptFinal_ex'), 0, 0, this.at(LENGTH)],
-      [functionAddress('EVP_CIPHER_CTX_ctrl'), 0, TAG_CONTROL, 0, 0],
-    ]);
-    // The tag goes in with the nonce: one call fewer than setting it apart.
-    this.opening = new NativeCalls(arena, run, [
-      [functionAddress('EVP_DecryptInit_ex2'), 0, 0, 0, this.at(NONCE), this.at(TAG_PARAMETERS)],
-      [functionAddress('EVP_DecryptUpdate'), ...additional],
-      decryptUpdate,
-      [functionAddress('EVP_DecryptFinal_ex'), 0, 0, this.at(LENGTH)],
-    ]);
-    this.encrypting = new NativeCalls(arena, run, [encryptInit, encryptUpdate]);
-    this.decrypting = new NativeCalls(arena, run, [decryptInit, decryptUpdate]);
-    const macUpdate = functionAddress('EVP_MAC_update');
-    // Without a key, the context starts again with the one it has.
-    this.digesting = new NativeCalls(arena, run, [
-      [functionAddress('EVP_MAC_init'), 0, 0, 0, 0],
-      [macUpdate, 0, 0, 0],
-      [macUpdate, 0, this.at(NONCE), 0],
-      [functionAddress('EVP_MAC_final'), 0, this.at(ICV), this.at(LENGTH), DIGEST_LENGTH_MAX],
-    ]);
-    // An SA ends when nobody holds it any more; its contexts, and with them its keys, are wiped and freed then.
-    this.#cipherContexts = new FinalizationRegistry((context) => openSsl.freeCipherContext(context));
-    this.#macContexts = new FinalizationRegistry((context) => openSsl.freeMacContext(context));
-  }
-
-  at(offset: number): number {
-    return this.scratch.arena.memory.address + this.scratch.small + offset;
-  }
-
-  /** Says where the tag is for the next decryption. */
-  putTag(offset: number, length: number): void {
-    const { arena, small } = this.scratch;
-    const { view, address } = arena.memory;
-    writePointer(view, small + TAG_PARAMETERS + PARAMETER_DATA, address + offset);
-    view.setUint32(small + TAG_PARAMETERS + PARAMETER_SIZE, length, true);
-  }
-
-  cipherContext(owner: object): number {
-    const context = requirePointer(this.openSsl.newCipherContext(), 'memory for a cipher context');
-    this.#cipherContexts.register(owner, context);
-    return context;
-  }
-
-  macContext(owner: object): number {
-    if (this.#mac === 0) this.#mac = requirePointer(this.openSsl.fetchMac(0, nativeString('HMAC').address, 0), 'HMAC');
-    const context = requirePointer(this.openSsl.newMacContext(this.#mac), 'memory for a MAC context');
-    this.#macContexts.register(owner, context);
-    return context;
-  }
-
-  cipher(name: string): number {
-    const known = this.#ciphers.get(name);
-    if (known !== undefined) return known;
-    const fetched = requirePointer(this.openSsl.fetchCipher(0, nativeString(name).address, 0), name);
-    this.#ciphers.set(name, fetched);
-    return fetched;
-  }
-
-  /** Runs `action` with the key in native memory, and wipes it there. */
-  withKey(key: Uint8Array, action: (address: number) => number): void {
-    const { bytes } = this.scratch.arena.memory;
-    const offset = this.scratch.small + KEY;
-    bytes.set(key, offset);
-    const result = action(this.at(KEY));
-    bytes.fill(0, offset, offset + key.length);
-    succeed(result === 1);
-  }
-}
-
-// Positions in the lists of calls above.
+// Positions in the lists of `NativeCrypto`.
 const ADDITIONAL_DATA = 1;
 const DATA = 2;
 const FINAL = 3;
@@ -188,23 +71,22 @@ const OPEN_CALLS = 4;
 /** AES-GCM and ChaCha20-Poly1305: the nonce is salt | IV (RFC 4106 §4, RFC 7634 §2). */
 class OpenSslAead implements PacketAead {
   readonly #native: NativeCrypto;
+  readonly #algorithm: EncryptionAlgorithm;
+  readonly #key: Uint8Array;
   readonly #salt: Uint8Array;
   readonly #icvLength: number;
-  readonly #sealing: number;
-  readonly #opening: number;
+  // An SA works in one direction, so that one of these stays 0.
+  #sealing = 0;
+  #opening = 0;
 
   constructor(native: NativeCrypto, algorithm: EncryptionAlgorithm, key: Uint8Array) {
     const { keyLength, saltLength, icvLength } = encryptionTraits(algorithm);
     invariant(key.length === keyLength + saltLength, `${algorithm} has a key and salt of its own length`);
-    const cipher = native.cipher(AEADS[algorithm] ?? '');
     this.#native = native;
+    this.#algorithm = algorithm;
+    this.#key = key.slice(0, keyLength);
     this.#salt = key.slice(keyLength);
     this.#icvLength = icvLength;
-    this.#sealing = native.cipherContext(this);
-    this.#opening = native.cipherContext(this);
-    const { openSsl } = native;
-    native.withKey(key.subarray(0, keyLength), (at) => openSsl.encryptInit(this.#sealing, cipher, at, 0, 0));
-    native.withKey(key.subarray(0, keyLength), (at) => openSsl.decryptInit(this.#opening, cipher, at, 0, 0));
   }
 
   seal(iv: Uint8Array, additionalData: Uint8Array, buffer: Uint8Array, start: number, end: number): void {
@@ -228,6 +110,7 @@ class OpenSslAead implements PacketAead {
 
   #seal(iv: Uint8Array, additionalData: Uint8Array, offset: number, length: number): void {
     const calls = this.#native.sealing;
+    if (this.#sealing === 0) this.#sealing = this.#makeContext('encryptInit');
     calls.useContext(this.#sealing);
     this.#putNonce(iv);
     this.#putData(calls, additionalData, offset, length);
@@ -238,6 +121,7 @@ class OpenSslAead implements PacketAead {
 
   #open(iv: Uint8Array, additionalData: Uint8Array, offset: number, length: number): boolean {
     const calls = this.#native.opening;
+    if (this.#opening === 0) this.#opening = this.#makeContext('decryptInit');
     calls.useContext(this.#opening);
     this.#putNonce(iv);
     this.#putData(calls, additionalData, offset, length);
@@ -245,6 +129,10 @@ class OpenSslAead implements PacketAead {
     const count = calls.run();
     succeed(count >= OPEN_CALLS - 1);
     return count === OPEN_CALLS;
+  }
+
+  #makeContext(init: 'encryptInit' | 'decryptInit'): number {
+    return this.#native.keyedContext(this, AEADS[this.#algorithm] ?? '', init, this.#key);
   }
 
   #putNonce(iv: Uint8Array): void {
@@ -267,28 +155,32 @@ class OpenSslAead implements PacketAead {
 /** AES-CBC; the caller pads (RFC 3602 §2.4). */
 class OpenSslCbc implements PacketCipher {
   readonly #native: NativeCrypto;
-  readonly #encrypting: number;
-  readonly #decrypting: number;
+  readonly #algorithm: EncryptionAlgorithm;
+  readonly #key: Uint8Array;
+  #encrypting = 0;
+  #decrypting = 0;
 
   constructor(native: NativeCrypto, algorithm: EncryptionAlgorithm, key: Uint8Array) {
-    const cipher = native.cipher(CIPHERS[algorithm] ?? '');
-    const { openSsl } = native;
     invariant(key.length === encryptionTraits(algorithm).keyLength, `${algorithm} has a key of its own length`);
     this.#native = native;
-    this.#encrypting = native.cipherContext(this);
-    this.#decrypting = native.cipherContext(this);
-    native.withKey(key, (at) => openSsl.encryptInit(this.#encrypting, cipher, at, 0, 0));
-    native.withKey(key, (at) => openSsl.decryptInit(this.#decrypting, cipher, at, 0, 0));
-    openSsl.setPadding(this.#encrypting, 0);
-    openSsl.setPadding(this.#decrypting, 0);
+    this.#algorithm = algorithm;
+    this.#key = key.slice();
   }
 
   encrypt(iv: Uint8Array, buffer: Uint8Array, start: number, end: number): void {
+    if (this.#encrypting === 0) this.#encrypting = this.#makeContext('encryptInit');
     this.#transform(this.#native.encrypting, this.#encrypting, iv, buffer, start, end);
   }
 
   decrypt(iv: Uint8Array, buffer: Uint8Array, start: number, end: number): void {
+    if (this.#decrypting === 0) this.#decrypting = this.#makeContext('decryptInit');
     this.#transform(this.#native.decrypting, this.#decrypting, iv, buffer, start, end);
+  }
+
+  #makeContext(init: 'encryptInit' | 'decryptInit'): number {
+    const context = this.#native.keyedContext(this, CIPHERS[this.#algorithm] ?? '', init, this.#key);
+    this.#native.openSsl.setPadding(context, 0);
+    return context;
   }
 
   #transform(
@@ -315,58 +207,69 @@ class OpenSslCbc implements PacketCipher {
 /** HMAC, truncated to the ICV (RFC 4868 §2.1, RFC 2404 §2). */
 class OpenSslHmac implements PacketIntegrity {
   readonly #native: NativeCrypto;
-  readonly #context: number;
+  readonly #key: Uint8Array;
+  readonly #digest: string;
   readonly #icvLength: number;
+  #context = 0;
 
   constructor(native: NativeCrypto, algorithm: IntegrityAlgorithm, key: Uint8Array) {
     const { keyLength, icvLength } = integrityTraits(algorithm);
     invariant(key.length === keyLength, `${algorithm} has a key of its own length`);
     this.#native = native;
     this.#icvLength = icvLength;
-    this.#context = native.macContext(this);
-    const digest = DIGESTS[algorithm] ?? '';
-    const name = nativeString(digest);
-    const { memory } = native.scratch.arena;
-    const parameters = native.scratch.small + PARAMETERS;
-    writeParameter(memory, parameters, native.digestName.address, 'text', name.address, digest.length);
-    native.withKey(key, (at) => native.openSsl.macInit(this.#context, at, key.length, native.at(PARAMETERS)));
+    this.#key = key.slice();
+    this.#digest = DIGESTS[algorithm] ?? '';
   }
 
-  compute(_iv: Uint8Array, data: Uint8Array, suffix: Uint8Array, out: Uint8Array, offset: number): void {
+  compute(
+    _iv: Uint8Array,
+    data: Uint8Array,
+    suffix: Uint8Array,
+    out: Uint8Array,
+    offset: number,
+    start = 0,
+    end = data.length,
+  ): void {
     const { scratch } = this.#native;
     const { bytes } = scratch.arena.memory;
-    this.#digest(data, suffix);
+    this.#authenticate(data, suffix, start, end);
     const icv = scratch.small + ICV;
     for (let index = 0; index < this.#icvLength; index++) out[offset + index] = bytes[icv + index] ?? 0;
   }
 
-  verify(_iv: Uint8Array, data: Uint8Array, suffix: Uint8Array, icv: Uint8Array): boolean {
+  verify(
+    _iv: Uint8Array,
+    data: Uint8Array,
+    suffix: Uint8Array,
+    icv: Uint8Array,
+    icvStart = 0,
+    start = 0,
+    end = data.length,
+  ): boolean {
     const { scratch } = this.#native;
     const { bytes } = scratch.arena.memory;
-    this.#digest(data, suffix);
+    if (icv.length - icvStart < this.#icvLength) return false;
+    this.#authenticate(data, suffix, start, end);
     const expected = scratch.small + ICV;
     // No early exit: the time taken must not say where the first difference is.
-    let difference = icv.length ^ this.#icvLength;
+    let difference = 0;
     for (let index = 0; index < this.#icvLength; index++)
-      difference |= (bytes[expected + index] ?? 0) ^ (icv[index] ?? 0);
+      difference |= (bytes[expected + index] ?? 0) ^ (icv[icvStart + index] ?? 0);
     return difference === 0;
   }
 
-  #digest(data: Uint8Array, suffix: Uint8Array): void {
+  #authenticate(data: Uint8Array, suffix: Uint8Array, start: number, end: number): void {
     const native = this.#native;
     const { scratch } = native;
-    const inArena = scratch.offsetOf(data, 0);
-    const offset = inArena >= 0 ? inArena : scratch.copyIn(data, 0, data.length);
+    const inArena = scratch.offsetOf(data, start);
+    const offset = inArena >= 0 ? inArena : scratch.copyIn(data, start, end);
     if (suffix.length > 0) scratch.putSmall(scratch.small + NONCE, suffix);
     const calls = native.digesting;
+    if (this.#context === 0) this.#context = native.keyedMacContext(this, this.#digest, this.#key);
     calls.useContext(this.#context);
     calls.putOffset(1, 1, offset);
-    calls.putSmall(1, 2, data.length);
+    calls.putSmall(1, 2, end - start);
     calls.putSmall(2, 2, suffix.length);
     succeed(calls.run() === 4);
   }
-}
-
-function succeed(isDone: boolean): void {
-  invariant(isDone, 'OpenSSL does what it has been keyed for');
 }

@@ -4,6 +4,7 @@
 import { invariant } from '../../lib/invariant.ts';
 import { foreignFunctions } from '../foreign-functions.ts';
 import type { NativeMemory } from '../libc.ts';
+import { writePointer } from './message-layout.ts';
 
 const library = foreignFunctions?.load(null);
 
@@ -70,12 +71,6 @@ export function writeParameter(
   view.setUint32(offset + 8, kind === 'text' ? OSSL_PARAM_UTF8_STRING : OSSL_PARAM_OCTET_STRING, true);
   writePointer(view, offset + PARAMETER_DATA, data);
   writePointer(view, offset + PARAMETER_SIZE, length);
-}
-
-/** Writes a pointer or `size_t`; Numbers hold 53 bits, and no address has more than 48. */
-export function writePointer(view: DataView, offset: number, value: number): void {
-  view.setUint32(offset, value >>> 0, true);
-  view.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
 }
 
 /** Passes on a pointer that is not NULL. */

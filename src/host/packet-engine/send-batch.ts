@@ -79,9 +79,10 @@ export class SendBatch {
   /** Adds the datagram at `offset` in the arena, to leave with this DSCP and ECN. */
   add(target: SendTarget, offset: number, length: number, trafficClass = 0): void {
     if (!this.#continues(target, length, trafficClass)) this.#begin(target, length, trafficClass);
-    const { view, address } = this.#arena.memory;
+    const { memory } = this.#arena;
+    const { view } = memory;
     const vector = this.#vectors + this.#vectorCount * VECTOR_LENGTH;
-    writePointer(view, vector, address + offset);
+    memory.putAddress(vector, offset);
     view.setUint32(vector + 8, length, true);
     view.setUint32(vector + 12, 0, true);
     this.#vectorCount++;
@@ -132,14 +133,15 @@ export class SendBatch {
   #begin(target: SendTarget, length: number, trafficClass: number): void {
     if (this.#messageCount === MESSAGES_MAX || target.descriptor !== this.#descriptor) this.flush();
     else this.#close();
-    const { view, bytes, address } = this.#arena.memory;
+    const { memory } = this.#arena;
+    const { view, bytes } = memory;
     const index = this.#messageCount++;
     const message = this.#messages + index * MESSAGE_LENGTH;
     const name = this.#names + index * SOCKET_ADDRESS_LENGTH_MAX;
     bytes.set(target.address, name);
-    writePointer(view, message + MessageField.name, address + name);
+    memory.putAddress(message + MessageField.name, name);
     view.setUint32(message + MessageField.nameLength, target.address.length, true);
-    writePointer(view, message + MessageField.vectors, address + this.#vectors + this.#vectorCount * VECTOR_LENGTH);
+    memory.putAddress(message + MessageField.vectors, this.#vectors + this.#vectorCount * VECTOR_LENGTH);
     this.#descriptor = target.descriptor;
     this.#targets[index] = target;
     this.#firstVectors[index] = this.#vectorCount;

@@ -22,7 +22,6 @@ import {
   UDP_HEADER_LENGTH,
   Udp,
 } from './ip-view.ts';
-import { writePointer } from './message-layout.ts';
 import { foldSum, type PacketArithmetic } from './packet-arithmetic.ts';
 import { NEEDS_CHECKSUM, Segmentation, VIRTIO_HEADER_LENGTH, Virtio } from './virtio-header.ts';
 
@@ -265,9 +264,10 @@ export class TunnelWriter {
   }
 
   #putVector(index: number, piece: number, offset: number, length: number): void {
-    const { view, address } = this.#arena.memory;
+    const { memory } = this.#arena;
+    const { view } = memory;
     const vector = this.#vectors + (index * PIECES_MAX + piece) * VECTOR_LENGTH;
-    writePointer(view, vector, address + offset);
+    memory.putAddress(vector, offset);
     view.setUint32(vector + 8, length, true);
     view.setUint32(vector + 12, 0, true);
   }
