@@ -6,7 +6,7 @@ import type { IpsecSa } from '../model/ipsec-sa.ts';
 const SPI_AND_SEQUENCE_LENGTH = 8;
 const SPI_AND_EXTENDED_SEQUENCE_LENGTH = 12;
 
-/** What one SA's algorithms and keys do to a packet, with every length worked out and scratch space that is used again. */
+/** What one SA's algorithms and keys do to a packet, with every length worked out, and scratch space that all of a length share: one packet is worked on at a time. */
 export interface Transform {
   /** Encrypts and authenticates in one pass; then `cipher` and `integrity` are absent. */
   readonly aead?: PacketAead;
@@ -83,9 +83,9 @@ function espTransform(crypto: PacketCryptoProvider, sa: IpsecSa): Transform {
     blockLength: traits.blockLength,
     isIvRandom: traits.blockLength > 1,
     isExtended,
-    iv: new Uint8Array(traits.ivLength),
-    additionalData: new Uint8Array(prefix),
-    suffix: new Uint8Array(isExtended && !isAead ? 4 : 0),
+    iv: shared(IVS, traits.ivLength),
+    additionalData: shared(ADDITIONAL_DATA, prefix),
+    suffix: shared(SUFFIXES, isExtended && !isAead ? 4 : 0),
   };
 }
 
@@ -99,8 +99,21 @@ function ahTransform(crypto: PacketCryptoProvider, sa: IpsecSa): Transform {
     blockLength: 1,
     isIvRandom: false,
     isExtended: sa.extendedSequenceNumbers,
-    iv: new Uint8Array(ivLength),
-    additionalData: new Uint8Array(0),
-    suffix: new Uint8Array(sa.extendedSequenceNumbers ? 4 : 0),
+    iv: shared(IVS, ivLength),
+    additionalData: shared(ADDITIONAL_DATA, 0),
+    suffix: shared(SUFFIXES, sa.extendedSequenceNumbers ? 4 : 0),
   };
+}
+
+// A typed array takes some 200 octets whatever its length: with three for each SA, ten thousand tunnels would hold 12 MB of scratch space.
+const IVS = new Map<number, Uint8Array>();
+const ADDITIONAL_DATA = new Map<number, Uint8Array>();
+const SUFFIXES = new Map<number, Uint8Array>();
+
+function shared(arrays: Map<number, Uint8Array>, length: number): Uint8Array {
+  const known = arrays.get(length);
+  if (known) return known;
+  const made = new Uint8Array(length);
+  arrays.set(length, made);
+  return made;
 }

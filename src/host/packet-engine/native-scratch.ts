@@ -34,9 +34,9 @@ export class NativeScratch {
     bytes.set(this.arena.memory.bytes.subarray(offset, offset + length), start);
   }
 
-  /** Writes a short array, such as an IV, at `offset`. */
-  putSmall(offset: number, bytes: Uint8Array): void {
+  /** Writes a short array, such as an IV, or what it holds from `start` on, at `offset`. */
+  putSmall(offset: number, bytes: Uint8Array, start = 0): void {
     const arenaBytes = this.arena.memory.bytes;
-    for (let index = 0; index < bytes.length; index++) arenaBytes[offset + index] = bytes[index] ?? 0;
+    for (let index = start; index < bytes.length; index++) arenaBytes[offset + index - start] = bytes[index] ?? 0;
   }
 }

@@ -72,8 +72,8 @@ const OPEN_CALLS = 4;
 class OpenSslAead implements PacketAead {
   readonly #native: NativeCrypto;
   readonly #algorithm: EncryptionAlgorithm;
-  readonly #key: Uint8Array;
-  readonly #salt: Uint8Array;
+  readonly #keyAndSalt: Uint8Array;
+  readonly #keyLength: number;
   readonly #icvLength: number;
   // An SA works in one direction, so that one of these stays 0.
   #sealing = 0;
@@ -84,8 +84,8 @@ class OpenSslAead implements PacketAead {
     invariant(key.length === keyLength + saltLength, `${algorithm} has a key and salt of its own length`);
     this.#native = native;
     this.#algorithm = algorithm;
-    this.#key = key.slice(0, keyLength);
-    this.#salt = key.slice(keyLength);
+    this.#keyAndSalt = key.slice();
+    this.#keyLength = keyLength;
     this.#icvLength = icvLength;
   }
 
@@ -132,12 +132,17 @@ class OpenSslAead implements PacketAead {
   }
 
   #makeContext(init: 'encryptInit' | 'decryptInit'): number {
-    return this.#native.keyedContext(this, AEADS[this.#algorithm] ?? '', init, this.#key);
+    return this.#native.keyedContext(
+      this,
+      AEADS[this.#algorithm] ?? '',
+      init,
+      this.#keyAndSalt.subarray(0, this.#keyLength),
+    );
   }
 
   #putNonce(iv: Uint8Array): void {
     const { scratch } = this.#native;
-    scratch.putSmall(scratch.small + NONCE, this.#salt);
+    scratch.putSmall(scratch.small + NONCE, this.#keyAndSalt, this.#keyLength);
     scratch.putSmall(scratch.small + NONCE + NONCE_LENGTH - iv.length, iv);
   }
 
