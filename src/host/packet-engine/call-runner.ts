@@ -19,9 +19,16 @@ export function functionAddress(name: string): number {
   return libc.dlsym(0, nativeString(name).address);
 }
 
-/** The fastest runner that this machine has, for lists in `arena`. */
-export function createCallRunner(arena: Arena, without: readonly EngineFeature[] = []): CallRunner {
-  return (without.includes('machine-code') ? undefined : machineRunner()) ?? interpretingRunner(arena);
+/** The fastest runner that this machine has, for lists in `arena`; `handleNotice` is told, in words, if that is the slow one. */
+export function createCallRunner(
+  arena: Arena,
+  without: readonly EngineFeature[] = [],
+  handleNotice: (text: string) => void = () => undefined,
+): CallRunner {
+  const fast = without.includes('machine-code') ? undefined : machineRunner();
+  if (fast) return fast;
+  handleNotice('no machine code for this processor, or none allowed: OpenSSL is called step by step, slower');
+  return interpretingRunner(arena);
 }
 
 // The code below was assembled by hand after the manuals of both architectures; what a disassembler says of it stands behind each line.

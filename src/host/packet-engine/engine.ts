@@ -67,7 +67,7 @@ export class PacketEngine implements Readable {
     this.#port = port;
     this.descriptor = settings.wakeDescriptor;
     this.#without = settings.without;
-    const crypto = createPacketCrypto(this.#arena, settings.without);
+    const crypto = createPacketCrypto(this.#arena, settings.without, (text) => this.#notice(text));
     const arithmetic = createPacketArithmetic(this.#arena, settings.without);
     if (crypto === nodePacketCrypto)
       this.#notice('OpenSSL cannot be reached: packets are encrypted through Node, slower');

@@ -43,11 +43,15 @@ const DIGESTS: Partial<Record<IntegrityAlgorithm, string>> = {
   'hmac-sha-512': 'SHA512',
 };
 
-/** The packet cryptography for an engine whose packets lie in `arena`; Node's alone where OpenSSL cannot be reached. */
-export function createPacketCrypto(arena: Arena, without: readonly EngineFeature[] = []): PacketCryptoProvider {
+/** The packet cryptography for an engine whose packets lie in `arena`; Node's alone where OpenSSL cannot be reached. `handleNotice` is told what is slow here. */
+export function createPacketCrypto(
+  arena: Arena,
+  without: readonly EngineFeature[] = [],
+  handleNotice?: (text: string) => void,
+): PacketCryptoProvider {
   const openSsl = without.includes('openssl') ? undefined : loadOpenSsl();
   if (!openSsl) return nodePacketCrypto;
-  const native = new NativeCrypto(openSsl, new NativeScratch(arena), createCallRunner(arena, without));
+  const native = new NativeCrypto(openSsl, new NativeScratch(arena), createCallRunner(arena, without, handleNotice));
   return {
     aead: (algorithm, key) =>
       algorithm in AEADS ? new OpenSslAead(native, algorithm, key) : nodePacketCrypto.aead(algorithm, key),
