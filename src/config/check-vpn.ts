@@ -8,6 +8,8 @@ import { IPSEC_PROPOSAL_SETS } from './proposal-sets.ts';
 import { RouteTable } from './route-table.ts';
 import { splitInterface } from './value-check.ts';
 
+const MACRO_SETTINGS: readonly string[] = ['tfc-padding', 'dummy-interval'];
+
 const BETTER: Readonly<Record<string, string>> = {
   'encryption-algorithm': 'aes-256-gcm',
   'authentication-algorithm': 'hmac-sha-256-128',
@@ -24,6 +26,7 @@ export function checkVpns(compilation: Compilation): void {
     checkBinding(compilation, vpn, routes);
     checkSelectors(compilation, vpn);
     checkInitiation(compilation, vpn);
+    checkMacro(compilation, vpn);
     checkSecurityPolicies(compilation, vpn);
   }
   checkSharedTunnels(compilation, vpns);
@@ -31,6 +34,24 @@ export function checkVpns(compilation: Compilation): void {
   for (const policy of compilation.root.entries('security', 'ipsec', 'policy')) checkPolicy(compilation, policy);
   for (const proposal of compilation.root.entries('security', 'ipsec', 'proposal'))
     checkProposal(compilation, proposal);
+}
+
+/** Settings that Junos has no statement for; Junos takes any word there, so one that we do not know is no error. */
+function checkMacro(compilation: Compilation, vpn: Statement): void {
+  for (const setting of vpn.entries('apply-macro', 'sallyport'))
+    if (!MACRO_SETTINGS.includes(setting.name))
+      compilation.warn(setting, `'${setting.name}' is not known here and ignored: ${MACRO_SETTINGS.join(' and ')} are`);
+  const padding = vpn.at('apply-macro', 'sallyport', 'tfc-padding');
+  const dummies = vpn.at('apply-macro', 'sallyport', 'dummy-interval');
+  for (const setting of [padding, dummies])
+    if (setting && usesAhOnly(compilation, vpn))
+      compilation.warn(setting, `'${setting.name}' is without effect: AH conceals nothing, use a proposal with ESP`);
+}
+
+function usesAhOnly(compilation: Compilation, vpn: Statement): boolean {
+  const ipsec = compilation.root.at('security', 'ipsec');
+  const proposals = ipsec?.words('policy', vpn.value('ike', 'ipsec-policy') ?? '', 'proposals') ?? [];
+  return proposals.length > 0 && proposals.every((name) => ipsec?.value('proposal', name, 'protocol') === 'ah');
 }
 
 function checkBinding(compilation: Compilation, vpn: Statement, routes: RouteTable): void {

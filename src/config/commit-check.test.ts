@@ -318,3 +318,30 @@ test('statements that do nothing here are said once, however many VPNs have them
   );
   assert.equal(said.length, 1);
 });
+
+test('a setting of the macro `sallyport` that is unknown or without effect is a warning, one out of range an error', () => {
+  const macro = 'set security ipsec vpn v apply-macro sallyport';
+  const path = 'security ipsec vpn v apply-macro sallyport';
+  assertSays([`${macro} compression 1`], 'warning', `${path} compression`, /tfc-padding and dummy-interval/);
+  assert.deepEqual(check('set security ipsec vpn v apply-macro other compression 1'), []);
+  assert.deepEqual(check(`${macro} tfc-padding 1400`, `${macro} dummy-interval 10`), []);
+  for (const wrong of [
+    'tfc-padding 0',
+    'tfc-padding much',
+    'tfc-padding 65536',
+    'dummy-interval 0',
+    'dummy-interval -1',
+  ]) {
+    const { config, diagnostics } = loadConfiguration(`${GOOD}${macro} ${wrong}\n`);
+    assert.equal(config, undefined, wrong);
+    assert.ok(
+      diagnostics.some(({ severity, path: at }) => severity === 'error' && at.startsWith(path)),
+      wrong,
+    );
+  }
+  const ah = [
+    'set security ipsec proposal p protocol ah',
+    'set security ipsec proposal p authentication-algorithm hmac-sha-256-128',
+  ];
+  assertSays([...ah, `${macro} tfc-padding 1400`], 'warning', `${path} tfc-padding`, /AH conceals nothing/);
+});

@@ -40,6 +40,8 @@ export class VpnCompiler {
     if (gateway === undefined || policy === undefined || selectors.length === 0) return undefined;
     const bind = statement.value('bind-interface');
     const idleTime = statement.count('ike', 'idle-time');
+    const tfcPadding = statement.count('apply-macro', 'sallyport', 'tfc-padding');
+    const dummyInterval = statement.count('apply-macro', 'sallyport', 'dummy-interval');
     return {
       name: statement.name,
       origin: statement.origin,
@@ -56,6 +58,8 @@ export class VpnCompiler {
       antiReplayWindow: this.#replayWindow(statement),
       ...(idleTime !== undefined && { idleTime: seconds(idleTime) }),
       installInterval: seconds(statement.count('ike', 'install-interval') ?? INSTALL_INTERVAL_DEFAULT),
+      ...(tfcPadding !== undefined && { tfcPadding }),
+      ...(dummyInterval !== undefined && { dummyInterval: seconds(dummyInterval) }),
     };
   }
 

@@ -215,6 +215,17 @@ test('what a VPN carries: everything, the proxy identity, or its traffic selecto
   assert.deepEqual(selectors(ipv6), ['-: ::/0 > ::/0']);
 });
 
+test('the macro `sallyport` asks for padding and dummies; other macros, and none, ask for nothing', () => {
+  const found = vpn(
+    'set security ipsec vpn v apply-macro sallyport tfc-padding 1300',
+    'set security ipsec vpn v apply-macro sallyport tfc-padding 1400',
+    'set security ipsec vpn v apply-macro sallyport dummy-interval 10',
+  );
+  assert.deepEqual([found.tfcPadding, found.dummyInterval], [1400, 10], 'the last one said holds');
+  const other = vpn('set security ipsec vpn v apply-macro mine tfc-padding 1300');
+  assert.deepEqual([other.tfcPadding, other.dummyInterval], [undefined, undefined]);
+});
+
 test('a policy-based VPN carries what the security policies send through it, seen from this side', () => {
   const found = vpn(
     'delete security ipsec vpn v bind-interface',

@@ -51,7 +51,8 @@ function follow(tree: ConfigTree, path: readonly string[]): Place | undefined {
 function statementOffers(schema: SchemaNode): Completion[] {
   const { positional } = schema;
   const value = positional ? [{ word: `<${positional.name}>`, help: describeType(positional.value) }] : [];
-  return [...value, ...[...schema.children.values(), ...EVERYWHERE.values()].map(statementOffer)];
+  const everywhere = [...EVERYWHERE.values()].filter(({ name }) => !schema.children.has(name));
+  return [...value, ...[...schema.children.values(), ...everywhere].map(statementOffer)];
 }
 
 function statementOffer(schema: SchemaNode): Completion {

@@ -29,6 +29,12 @@ const DIFFERENCES = `## Where it differs from an SRX
 - **The default proxy identity** is 0.0.0.0/0 on both sides, as on an SRX; on a unit of \`st0\` that carries only \`family inet6\` it is ::/0.
 - **Routes**: only static routes whose next hop is a unit of \`st0\`, and those that traffic selectors bring along, are installed. Other routes are
   the host's. Routing instances share one table. The metric of a route is its \`metric\`, else its \`preference\`, else 5.
+- **Traffic flow confidentiality** has no statement in Junos. \`apply-macro sallyport\` under a VPN asks for it, which an SRX keeps and ignores:
+  \`tfc-padding 1400\` makes short packets as long as long ones inside the tunnel (RFC 4303 §2.7), \`dummy-interval 10\` sends a dummy packet after
+  ten seconds of silence (RFC 4303 §2.6; as long as a padded packet, or else of random length). Dummies are not traffic for \`idle-time\` and dead peer
+  detection. RFC 4303 wants the padding agreed with the peer, and IKEv1 has no words for that: ask for it only where the peer is known to take it off, as
+  strongSwan (which calls it \`tfc_padding\`), Linux (\`tfcpad\`) and Sallyport do. The length of what is sent in the tunnel is concealed, not that of
+  packets longer than the setting.
 - **\`\${node}\`** in \`apply-groups\` is \`node0\`.
 - **Secrets** may be typed in clear or as \`$9$\`. \`$9$\` only keeps them from a passing glance: whoever has the file has the keys.
 - In \`set\` commands a keyword may be cut short as long as it is clear, as at a prompt of Junos.

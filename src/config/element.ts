@@ -64,8 +64,16 @@ function leafElement(node: ConfigNode, schema: SchemaNode): Element {
 
 function entryElement(entry: ConfigNode, schema: SchemaNode): Element {
   const name: Element = { ...EMPTY, name: 'name', text: entry.word };
-  const children = [name, ...elementsOf(entry, { schema, among: 'statements' })];
+  const inside = elementsOf(entry, { schema, among: 'statements' });
+  const children = [name, ...(schema.name === 'apply-macro' ? inside.map(macroData) : inside)];
   return { ...element(entry, schema.itemElement ?? schema.name, children), isItem: true };
+}
+
+/** Junos knows no statements inside `apply-macro`: each is `data` with a name and, mostly, a value. */
+function macroData({ text, ...setting }: Element): Element {
+  const name: Element = { ...EMPTY, name: 'name', text: setting.name };
+  const value = text === undefined ? [] : [{ ...EMPTY, name: 'value', text }];
+  return { ...setting, name: 'data', isItem: true, isNumber: false, children: [name, ...value] };
 }
 
 /** `from-zone a to-zone b` is one element with two names. */

@@ -164,6 +164,18 @@ test('XML from a device is read into the same tree as its braces', () => {
   assert.match(printXml(tree), /<hostname>\s*<identity-hostname>me.example<\/identity-hostname>\s*<\/hostname>/);
 });
 
+test('a macro has the form that Junos gives it: data with names and values', () => {
+  const lines = ['sallyport tfc-padding 1400', 'sallyport dummy-interval 10', 'mine owner "net team"', 'mine bare'];
+  const text = lines.map((line) => `set security ipsec vpn v apply-macro ${line}\n`).join('');
+  const tree = parse(text);
+  assert.equal(printSet(tree), text);
+  assert.match(printBraces(tree), /apply-macro sallyport \{\n +tfc-padding 1400;\n +dummy-interval 10;\n +\}/);
+  assert.ok(treesEqual(parse(printBraces(tree)), tree));
+  assert.match(printXml(tree), /<data>\s*<name>tfc-padding<\/name>\s*<value>1400<\/value>\s*<\/data>/);
+  assert.ok(treesEqual(parse(printXml(tree)), tree));
+  assert.ok(printJson(tree).replaceAll(/\s/g, '').includes('"data":[{"name":"tfc-padding","value":"1400"},'));
+});
+
 test('JSON has lists as arrays of objects with a name, and [null] for a statement without value', () => {
   const tree = parse('security { ike { gateway g { no-nat-traversal; nat-keepalive 30; inactive: general-ikeid; } } }');
   assert.deepEqual(JSON.parse(printJson(tree)), {

@@ -152,6 +152,26 @@ const TRAFFIC_SELECTOR = list(
   { maxEntries: 200 },
 );
 
+/** Junos stores what stands in an `apply-macro` and ignores it: so an SRX takes the same configuration. */
+const MACRO = list(
+  'apply-macro',
+  'What Junos keeps and ignores; under the name `sallyport` settings that Junos has no statement for',
+  text(255),
+  [
+    leaf(
+      'tfc-padding',
+      'Make every packet look at least this long inside, as far as the path carries it (RFC 4303 §2.7); for peers known to take it off',
+      number(1, 65_535, 'octets'),
+    ),
+    leaf(
+      'dummy-interval',
+      'Send a dummy packet whenever nothing else has been sent for so long (RFC 4303 §2.6); for peers known to drop it',
+      number(1, 86_400, 'seconds'),
+    ),
+  ],
+  { isOpen: true },
+);
+
 const VPN = list('vpn', 'A VPN: a peer, algorithms and what goes through', NAME, [
   flag('ha-link-encryption', 'Protects the link of a cluster', { noEffect: NO_CLUSTER }),
   leaf('bind-interface', 'Tunnel interface; without one, security policies decide what goes through', INTERFACE),
@@ -196,6 +216,7 @@ const VPN = list('vpn', 'A VPN: a peer, algorithms and what goes through', NAME,
     [leaf('dest-port', 'Port of the peer', number(1025, 65_535), { default: '4565' })],
     { notSupported: 'only UDP port 4500 carries ESP, and only through NAT' },
   ),
+  MACRO,
 ]);
 
 const SECURITY_ASSOCIATION = list(

@@ -37,7 +37,8 @@ export function placeXml(cursor: Cursor, element: XmlElement, observer: Statemen
 }
 
 function placeElement(cursor: Cursor, element: XmlElement, observer: StatementObserver): ConfigNode | undefined {
-  if (TRANSPARENT.has(element.name)) {
+  const texts = macroData(element);
+  if (TRANSPARENT.has(element.name) && texts === undefined) {
     placeXml(cursor, element, observer);
     return undefined;
   }
@@ -47,6 +48,7 @@ function placeElement(cursor: Cursor, element: XmlElement, observer: StatementOb
       texts.map((text) => ({ text, line: element.line, column: 1 })),
       observer,
     );
+  if (texts) return put(...texts).target;
   const { schema } = cursor;
   if (schema?.positional?.name === element.name) return put(element.text.trim()).target;
   const zones = zonePair(element, schema);
@@ -63,6 +65,15 @@ function placeElement(cursor: Cursor, element: XmlElement, observer: StatementOb
   const keyword = element.name === 'contents' && name !== undefined ? '' : element.name;
   const words = [keyword, name ?? value ?? ''].filter((word) => word !== '');
   return placeInside(put(...words), element, observer);
+}
+
+/** A setting inside `apply-macro` is an element `data` with its name and, mostly, a value. */
+function macroData(element: XmlElement): readonly string[] | undefined {
+  const text = (name: string) => element.children.find((child) => child.name === name)?.text.trim();
+  const name = element.name === 'data' ? text('name') : undefined;
+  if (name === undefined) return undefined;
+  const value = text('value');
+  return value === undefined ? [name] : [name, value];
 }
 
 interface Placed {

@@ -32,6 +32,8 @@ export function samePolicy(a: UnorderedPolicy, b: UnorderedPolicy): boolean {
     a.copyOuterDscp === b.copyOuterDscp &&
     a.tcpMss === b.tcpMss &&
     a.mtu === b.mtu &&
+    a.tfcPadding === b.tfcPadding &&
+    a.dummyInterval === b.dummyInterval &&
     selectorsEqual(a.selectors.local, b.selectors.local) &&
     selectorsEqual(a.selectors.remote, b.selectors.remote)
   );
@@ -53,5 +55,7 @@ function policyOf(
     copyOuterDscp: vpn.copyOuterDscp,
     ...(config.tcpMss === undefined ? {} : { tcpMss: config.tcpMss }),
     ...(mtu === undefined ? {} : { mtu }),
+    ...(vpn.tfcPadding === undefined ? {} : { tfcPadding: vpn.tfcPadding }),
+    ...(vpn.dummyInterval === undefined ? {} : { dummyInterval: vpn.dummyInterval }),
   };
 }

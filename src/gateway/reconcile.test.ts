@@ -105,6 +105,18 @@ test('a change of the tunnel interface reaches the policy: MTU and segment size'
   assert.deepEqual([policy?.mtu, policy?.tcpMss], [1300, 1200]);
 });
 
+test('a wish for padding and dummies reaches the policy, and so does its end', () => {
+  const { table } = reconcilePolicies(NOTHING, PLAIN);
+  const [vpn] = PLAIN.vpns;
+  assert.ok(vpn);
+  const changed = { ...PLAIN, vpns: [{ ...vpn, tfcPadding: 1400, dummyInterval: seconds(10) }] };
+  const changes = reconcilePolicies(table, changed);
+  assert.deepEqual([changes.puts[0]?.tfcPadding, changes.puts[0]?.dummyInterval], [1400, 10]);
+  const [back] = reconcilePolicies(changes.table, PLAIN).puts;
+  assert.ok(back);
+  assert.deepEqual([back.tfcPadding, back.dummyInterval], [undefined, undefined]);
+});
+
 test('VPNs on different interfaces do not compete: reordering them changes nothing', () => {
   const a = { ...sketch('a'), bindInterface: 'st0.1' };
   const b = { ...sketch('b'), bindInterface: 'st0.2' };

@@ -69,8 +69,10 @@ export type DropCause = keyof typeof DROP_CAUSES;
 /** Totals of a data plane since it started. Plain data, so that it crosses threads. */
 export interface DataPlaneCounters extends IpsecStatistics {
   readonly drops: Readonly<Record<DropCause, number>>;
-  /** ESP packets whose next header said that they are dummies (RFC 4303 §2.6). */
+  /** ESP packets received whose next header said that they are dummies (RFC 4303 §2.6). */
   readonly dummyPackets: number;
+  /** Dummies sent, which count among no other packets. */
+  readonly dummiesSent: number;
   readonly bypassedPackets: number;
 }
 
@@ -98,6 +100,7 @@ export class Counters {
     exceedsTunnelMtu: 0,
     discarded: 0,
     dummyPackets: 0,
+    dummiesSent: 0,
     bypassedPackets: 0,
   };
   readonly #drops: Record<DropCause, number> = noDrops();
@@ -126,6 +129,10 @@ export class Counters {
 
   countDummy(): void {
     this.#totals.dummyPackets += 1;
+  }
+
+  countDummySent(): void {
+    this.#totals.dummiesSent += 1;
   }
 
   countBypass(): void {

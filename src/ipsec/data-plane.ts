@@ -7,6 +7,7 @@ import type { IpAddress, UdpPath } from '../model/address.ts';
 import type { DataPlaneCommand, SaCounters } from '../model/data-plane.ts';
 import type { IpsecSa, PolicyId, Spi } from '../model/ipsec-sa.ts';
 import { Counters, type DataPlaneCounters } from './counters.ts';
+import { Dummies } from './dummies.ts';
 import { Inbound } from './inbound.ts';
 import { Outbound } from './outbound.ts';
 import type { DataPlaneOutbox } from './outbox.ts';
@@ -37,6 +38,7 @@ export class DataPlane {
   readonly #counters = new Counters();
   readonly #outbound: Outbound;
   readonly #inbound: Inbound;
+  readonly #dummies: Dummies;
   readonly #pathMtus = new PathMtus(this.#associations);
   #nextTimeout: Instant = NEVER;
 
@@ -48,6 +50,7 @@ export class DataPlane {
       environment.random,
       environment.isZeroIdentificationReplaced,
     );
+    this.#dummies = new Dummies(this.#policies, this.#outbound, environment.random);
     this.#inbound = new Inbound(this.#associations, this.#policies, this.#counters, this.#outbound);
   }
 
@@ -72,10 +75,11 @@ export class DataPlane {
         else this.#removeOutbound(command.spi, command.remoteAddress);
         return;
       case 'put-policy':
-        this.#policies.put(command.policy);
+        this.#dummies.watch(now, this.#policies.put(command.policy));
         return;
       case 'delete-policy':
         this.#outbound.forget(this.#policies.delete(command.id));
+        this.#dummies.forget(command.id);
         return;
       case 'move-path':
         this.#associations.movePath(command.from, command.to);
@@ -144,9 +148,10 @@ export class DataPlane {
     this.#pathMtus.handleIcmpError(now, packet);
   }
 
-  /** Reports the SAs that age has worn out. */
+  /** Reports the SAs that age has worn out, and sends the dummies that are due. */
   handleTimeout(now: Instant, out: DataPlaneOutbox): void {
     this.#pathMtus.handleTimeout(now);
+    this.#dummies.handleTimeout(now, out);
     if (now < this.#nextTimeout) return;
     for (const sa of this.#associations.inboundSas()) {
       const limit = sa.usage.checkAge(now);
@@ -160,7 +165,7 @@ export class DataPlane {
   }
 
   nextTimeout(): Instant {
-    return earliest(this.#nextTimeout, this.#pathMtus.nextTimeout());
+    return earliest(this.#nextTimeout, this.#pathMtus.nextTimeout(), this.#dummies.nextTimeout());
   }
 
   /** Totals since the start, as plain data. */
@@ -221,6 +226,7 @@ export class DataPlane {
       }
     }
     entry.outbound = sa;
+    this.#dummies.watch(now, entry);
     this.#outbound.flush(now, entry, out);
   }
 

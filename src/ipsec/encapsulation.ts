@@ -12,6 +12,7 @@ import {
   PROTOCOL_ESP,
   PROTOCOL_IPV4,
   PROTOCOL_IPV6,
+  PROTOCOL_NO_NEXT_HEADER,
 } from './flow.ts';
 import { putUint16, uint8At, uint16At } from './octets.ts';
 import type { OuterFields } from './outer-header.ts';
@@ -60,7 +61,7 @@ export class Encapsulation {
     const { start, end } = span;
     const high = Math.floor(sequence / SUBSPACE);
     const low = sequence % SUBSPACE;
-    const nextHeader = uint8At(buffer, start) >>> 4 === 4 ? PROTOCOL_IPV4 : PROTOCOL_IPV6;
+    const nextHeader = tunnelNextHeader(uint8At(buffer, start) >>> 4);
     const headerStart = start - sa.headerLength;
     if (sa.protocol === 'esp') span.end = protectEsp(sa, high, low, this.#ivs, buffer, start, end, nextHeader);
     span.start = headerStart;
@@ -106,6 +107,12 @@ export class Encapsulation {
     this.#identification = (this.#identification % 0xffff) + 1;
     return this.#identification;
   }
+}
+
+/** What a tunnel carries is an IP packet, or else a dummy (RFC 4303 §2.6). */
+function tunnelNextHeader(version: number): number {
+  if (version === 4) return PROTOCOL_IPV4;
+  return version === 6 ? PROTOCOL_IPV6 : PROTOCOL_NO_NEXT_HEADER;
 }
 
 /** Gives the IP header at `start` another next header and the length up to `end`; mends an IPv4 header's checksum. */

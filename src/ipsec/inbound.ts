@@ -224,8 +224,9 @@ export class Inbound {
     if (cause !== undefined && cause !== 'bad-padding') return cause;
     sa.failuresInARow = 0;
     sa.window.accept(sequence);
-    // Without integrity a packet proves nothing about its peer.
-    if (sa.isVerifying && sa.usage.isTrafficEventDue(now))
+    // Without integrity a packet proves nothing about its peer; and a dummy, which is nothing, must not keep an idle tunnel up.
+    const isDummy = cause === undefined && this.#opened.nextHeader === PROTOCOL_NO_NEXT_HEADER;
+    if (sa.isVerifying && !isDummy && sa.usage.isTrafficEventDue(now))
       out.event({ kind: 'inbound-traffic', spi: sa.spi, policy: sa.policy });
     return cause;
   }

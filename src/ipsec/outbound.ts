@@ -4,7 +4,7 @@
 //  3. find the policy's SA; without one the packet waits, and an `acquire` asks for it
 //  4. clamp TCP's maximum segment size
 //  5. too big: fragment it, or tell its sender (RFC 4301 §8)
-//  6. make room around it: only a caller without headroom costs a copy
+//  6. make room around it: only a caller without headroom, or TFC padding, costs a copy
 //  7. take a sequence number, wrap it in ESP or AH in place
 //  8. outer IP header, or none where UDP carries it; transmit
 //  9. count it, and report limits and liveness
@@ -109,6 +109,20 @@ export class Outbound {
     if (!sa || sa.usage.isHardExpired || !this.#flow.read(packet, 0, packet.length)) return;
     this.#drop(sa, this.#fit(now, entry, sa, packet, out));
     this.#lastEntry = undefined;
+  }
+
+  /** Sends a dummy of so many octets, which must fit the path, under the policy's SA for tunnel mode (RFC 4303 §2.6). It is no traffic. */
+  sendDummy(entry: PolicyEntry, sa: OutboundSa, length: number, out: DataPlaneOutbox): void {
+    const span = this.#span;
+    span.start = HEADROOM;
+    span.end = HEADROOM + length;
+    this.#outer.trafficClass = 0;
+    this.#outer.dontFragment = entry.policy.dfBit === 'set';
+    this.#scratch.fill(0, span.start, span.end);
+    const cause = this.#wrapAndTransmit(sa, this.#scratch, length, out);
+    if (cause !== undefined) return this.#drop(sa, cause);
+    this.#counters.countDummySent();
+    reportLimit(sa, sa.usage.countDummy(length), out);
   }
 
   /** Sends what waited for this policy's SA; called once it has one. */
@@ -260,32 +274,41 @@ export class Outbound {
     end: number,
     out: DataPlaneOutbox,
   ): DropCause | undefined {
-    if (start < HEADROOM || buffer.length - end < TAILROOM) {
+    const length = end - start;
+    const padding = tfcPaddingLength(entry, sa, length);
+    // Behind the packet, beyond TAILROOM, may lie the next one.
+    if (buffer !== this.#scratch && (padding > 0 || start < HEADROOM || buffer.length - end < TAILROOM)) {
       this.#scratch.set(buffer.subarray(start, end), HEADROOM);
-      end = HEADROOM + (end - start);
+      end = HEADROOM + length;
       start = HEADROOM;
       buffer = this.#scratch;
     }
-    const length = end - start;
-    const sequence = sa.nextSequence();
-    if (sequence === undefined) return exhaust(sa, out);
+    if (padding > 0) buffer.fill(0, end, end + padding);
     const span = this.#span;
     span.start = start;
-    span.end = end;
+    span.end = end + padding;
     span.protectOffset = this.#flow.protectOffset - this.#flow.start;
     span.nextHeaderOffset = this.#flow.nextHeaderOffset - this.#flow.start;
     this.#outer.trafficClass = trafficClassAt(buffer, start);
     // In transport mode there is but one IP header, the packet's own.
     this.#outer.dontFragment = mustNotFragment(sa.mode === 'tunnel' ? entry.policy.dfBit : 'copy', buffer, start);
+    const cause = this.#wrapAndTransmit(sa, buffer, length, out);
+    if (cause !== undefined) return cause;
+    this.#count(now, sa, length, out);
+    return undefined;
+  }
+
+  /** The packet at `#span` in the buffer, which carries so many octets. */
+  #wrapAndTransmit(sa: OutboundSa, buffer: Uint8Array, length: number, out: DataPlaneOutbox): DropCause | undefined {
+    const span = this.#span;
+    const sequence = sa.nextSequence();
+    if (sequence === undefined) return exhaust(sa, out);
     this.#encapsulation.wrap(sa, sequence, buffer, span, this.#outer);
     if (sa.bundled) {
       const cause = this.#wrapInAh(sa.bundled, buffer, span, length, out);
       if (cause !== undefined) return cause;
     }
-    const cause = this.#transmit(sa, buffer, span, out);
-    if (cause !== undefined) return cause;
-    this.#count(now, sa, length, out);
-    return undefined;
+    return this.#transmit(sa, buffer, span, out);
   }
 
   #wrapInAh(
@@ -333,6 +356,13 @@ export class Outbound {
     reportLimit(sa, sa.usage.count(length), out);
     if (sa.usage.isTrafficEventDue(now)) out.event({ kind: 'outbound-traffic', spi: sa.spi, policy: sa.policy });
   }
+}
+
+/** How much longer the packet is made than it is, never beyond what the path carries in one piece (RFC 4303 §2.7). */
+function tfcPaddingLength({ policy }: PolicyEntry, sa: OutboundSa, length: number): number {
+  // Its length field is how the receiver finds the packet's end: in tunnel mode there always is one, and AH has no place for padding.
+  if (policy.tfcPadding === undefined || sa.mode !== 'tunnel' || sa.protocol !== 'esp') return 0;
+  return Math.max(0, Math.min(policy.tfcPadding, sa.innerMtu) - length);
 }
 
 function mustNotFragment(dfBit: DfBit, buffer: Uint8Array, start: number): boolean {

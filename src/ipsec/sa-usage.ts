@@ -23,6 +23,8 @@ export class SaUsage {
   #nextOctets: number;
   #trafficEventDueAt: Instant;
   #pathEventDueAt: Instant;
+  #dummyPackets = 0;
+  #dummyOctets = 0;
   #drops: Map<DropCause, number> | undefined;
 
   constructor(now: Instant, lifetime: SaLifetime) {
@@ -65,6 +67,16 @@ export class SaUsage {
     return this.#reachVolumeLimit();
   }
 
+  /** Counts a dummy of so many octets: it carries nothing, but wears the key out as any packet does (RFC 4301 §4.4.2.1). */
+  countDummy(octets: number): LifetimeLimit | undefined {
+    this.#dummyPackets += 1;
+    this.#dummyOctets += octets;
+    this.#nextPackets -= 1;
+    this.#nextOctets -= octets;
+    if (this.packets < this.#nextPackets && this.octets < this.#nextOctets) return undefined;
+    return this.#reachVolumeLimit();
+  }
+
   /** Ends the SA before its time, as a sequence number counter that is used up does; `false` if it had ended already. */
   end(): boolean {
     return this.#expire('hard') !== undefined;
@@ -93,11 +105,13 @@ export class SaUsage {
 
   #reachVolumeLimit(): LifetimeLimit | undefined {
     const { softPackets, hardPackets, softKilobytes, hardKilobytes } = this.#lifetime;
-    const isHard = this.packets >= limitOf(hardPackets) || this.octets >= limitOf(hardKilobytes) * KILOBYTE;
+    const packets = this.packets + this.#dummyPackets;
+    const octets = this.octets + this.#dummyOctets;
+    const isHard = packets >= limitOf(hardPackets) || octets >= limitOf(hardKilobytes) * KILOBYTE;
     if (isHard) return this.#expire('hard');
-    const isSoft = this.packets >= limitOf(softPackets) || this.octets >= limitOf(softKilobytes) * KILOBYTE;
-    this.#nextPackets = limitOf(hardPackets);
-    this.#nextOctets = limitOf(hardKilobytes) * KILOBYTE;
+    const isSoft = packets >= limitOf(softPackets) || octets >= limitOf(softKilobytes) * KILOBYTE;
+    this.#nextPackets = limitOf(hardPackets) - this.#dummyPackets;
+    this.#nextOctets = limitOf(hardKilobytes) * KILOBYTE - this.#dummyOctets;
     return isSoft ? this.#expire('soft') : undefined;
   }
 

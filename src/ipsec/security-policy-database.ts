@@ -42,7 +42,7 @@ export class SecurityPolicyDatabase {
   }
 
   /** Adds a policy, or replaces the one of the same name; the SA in use stays in use. */
-  put(policy: SecurityPolicy): void {
+  put(policy: SecurityPolicy): PolicyEntry {
     const entry = new PolicyEntry(policy);
     const previous = this.#byId.get(policy.id);
     this.#last = undefined;
@@ -53,6 +53,7 @@ export class SecurityPolicyDatabase {
     }
     this.#byId.set(policy.id, entry);
     this.#table(policy.tunnelInterface).add(entry);
+    return entry;
   }
 
   delete(id: PolicyId): PolicyEntry | undefined {

@@ -1,6 +1,7 @@
 // The port between the control plane and whatever carries the packets: commands go in, events come out, both plain data.
 // The packet engine in a worker thread, an in-process data plane and, later, the Linux kernel's XFRM stand behind it.
 
+import type { Seconds } from '../lib/time.ts';
 import type { IpAddress, UdpPath } from './address.ts';
 import type { DfBit, IpsecProtocol, IpsecSa, PolicyId, Spi } from './ipsec-sa.ts';
 import type { SelectorPair } from './traffic-selector.ts';
@@ -19,6 +20,10 @@ export interface SecurityPolicy {
   readonly tcpMss?: number;
   /** Octets of inner packet that the tunnel interface carries. */
   readonly mtu?: number;
+  /** TFC padding: shorter packets are made this many octets long, as far as the path carries them (RFC 4303 §2.7). ESP in tunnel mode only. */
+  readonly tfcPadding?: number;
+  /** A dummy packet leaves whenever nothing else has left for this long (RFC 4303 §2.6). ESP in tunnel mode only. */
+  readonly dummyInterval?: Seconds;
 }
 
 export type DataPlaneCommand =

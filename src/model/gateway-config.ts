@@ -133,6 +133,10 @@ export interface VpnConfig {
   readonly antiReplayWindow: number;
   readonly idleTime?: Seconds;
   readonly installInterval: Seconds;
+  /** Octets; absent: packets are not padded to conceal their length. */
+  readonly tfcPadding?: number;
+  /** Absent: no dummy packets. */
+  readonly dummyInterval?: Seconds;
 }
 
 export interface VpnSelectorConfig {

@@ -147,7 +147,7 @@ test('the detail of a tunnel shows its identities, its history and both directio
 
 test('show security ipsec statistics detail says why packets were dropped, and only what happened', async () => {
   const drops = { ...new Counters().snapshot().drops, 'selector-mismatch': 100, 'outside-selectors': 29 };
-  const statistics = async () => ({ ...STATISTICS, drops, bypassedPackets: 3, dummyPackets: 1 });
+  const statistics = async () => ({ ...STATISTICS, drops, bypassedPackets: 3, dummyPackets: 1, dummiesSent: 2 });
   const text = await output('show security ipsec statistics detail', { ...viewOf({}), statistics });
   assert.ok(
     text.startsWith(await output('show security ipsec statistics', viewOf({}))),
@@ -158,7 +158,7 @@ test('show security ipsec statistics detail says why packets were dropped, and o
     '  selector-mismatch: 100',
     '  outside-selectors: 29',
     'Others:',
-    '  Bypassed: 3, Dummies: 1',
+    '  Bypassed: 3, Dummies received: 1, Dummies sent: 2',
     '',
   ]);
 });

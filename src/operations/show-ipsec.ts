@@ -117,13 +117,14 @@ export function renderIpsecStatistics(totals: IpsecStatistics): string {
 }
 
 /** What Junos does not print: why packets were dropped, each cause that there was, and what passed without a tunnel or was a dummy. */
-export function renderDropCauses({ drops, bypassedPackets, dummyPackets }: Partial<DataPlaneCounters>): string {
+export function renderDropCauses(totals: Partial<DataPlaneCounters>): string {
+  const { drops, bypassedPackets = 0, dummyPackets = 0, dummiesSent = 0 } = totals;
   const causes = Object.entries(drops ?? {}).filter(([, count]) => count > 0);
   return lines([
     'Dropped, by cause:',
     ...(causes.length === 0 ? ['  none'] : causes.map(([cause, count]) => `  ${cause}: ${count}`)),
     'Others:',
-    `  Bypassed: ${bypassedPackets ?? 0}, Dummies: ${dummyPackets ?? 0}`,
+    `  Bypassed: ${bypassedPackets}, Dummies received: ${dummyPackets}, Dummies sent: ${dummiesSent}`,
   ]);
 }
 

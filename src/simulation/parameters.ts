@@ -78,7 +78,7 @@ const GROUPS = ['group19', 'group19', 'group19', 'group19', 'group19', 'group20'
 export function drawParameters(chance: Chance, options: ParameterOptions): SimulationParameters {
   const branches = drawBranches(chance.fork('branches'));
   const faultsMilliseconds = options.faultsSeconds * 1000;
-  return {
+  const parameters: SimulationParameters = {
     branches,
     faultsSeconds: options.faultsSeconds,
     quality: drawQuality(chance.fork('quality'), options.lossMax),
@@ -90,6 +90,9 @@ export function drawParameters(chance: Chance, options: ParameterOptions): Simul
     trafficInterval: milliseconds(chance.integer(500, 3000)),
     disturbances: drawDisturbances(chance.fork('disturbances'), faultsMilliseconds, branches),
   };
+  // Drawn last, so that everything else about a seed is what it was before there were dummies.
+  const confidentiality = chance.fork('confidentiality');
+  return { ...parameters, branches: branches.map((each) => ({ ...each, ...drawConfidentiality(confidentiality) })) };
 }
 
 function drawBranches(chance: Chance): readonly OfficeParameters[] {
@@ -138,6 +141,14 @@ function drawOffices(chance: Chance, isBranchBehindNat: boolean): OfficeParamete
     establishBranch,
     isBranchBehindNat,
     selectorCount: chance.happens(0.25) ? 3 : 1,
+  };
+}
+
+function drawConfidentiality(chance: Chance): Pick<OfficeParameters, 'tfcPadding' | 'dummyInterval'> {
+  return {
+    ...(chance.happens(0.2) ? { tfcPadding: chance.integer(100, 2000) } : {}),
+    // Shorter and longer than the pauses between packets.
+    ...(chance.happens(0.2) ? { dummyInterval: seconds(chance.integer(1, 5)) } : {}),
   };
 }
 

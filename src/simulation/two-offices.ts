@@ -43,6 +43,10 @@ export interface OfficeParameters extends BranchPlace {
   readonly deadPeerDetection: DeadPeerDetectionConfig;
   /** Octets of an IKE fragment; absent: IKE messages are not fragmented. */
   readonly fragmentSize?: number;
+  /** Both offices pad inner packets to so many octets; absent: neither does. */
+  readonly tfcPadding?: number;
+  /** Both offices send dummies at this interval; absent: neither does. */
+  readonly dummyInterval?: Seconds;
   /** Whether the main office knows the branch by its identity alone, from wherever it calls. */
   readonly isBranchDynamic?: boolean;
   readonly establishMain: VpnConfig['establishTunnels'];
@@ -188,7 +192,7 @@ function ikeGateway(office: Office, parameters: OfficeParameters, number: number
 
 function vpn(office: Office, parameters: OfficeParameters, number: number): VpnConfig {
   const remote = office === 'main' ? 'branch' : 'main';
-  const { selectorCount: count, ipsecLifetimeKilobytes: kilobytes } = parameters;
+  const { selectorCount: count, ipsecLifetimeKilobytes: kilobytes, tfcPadding, dummyInterval } = parameters;
   return {
     name: `to-${remoteName(office, number)}`,
     origin: FROM_NO_FILE,
@@ -220,6 +224,8 @@ function vpn(office: Office, parameters: OfficeParameters, number: number): VpnC
     copyOuterDscp: false,
     antiReplayWindow: REPLAY_WINDOW,
     installInterval: seconds(0),
+    ...(tfcPadding === undefined ? {} : { tfcPadding }),
+    ...(dummyInterval === undefined ? {} : { dummyInterval }),
   };
 }
 

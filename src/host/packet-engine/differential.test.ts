@@ -66,7 +66,7 @@ interface Situation {
   readonly sas: readonly SaChoice[];
   readonly offload: TunnelOffload;
   readonly without: readonly EngineFeature[];
-  readonly policy: Pick<SecurityPolicy, 'dfBit' | 'copyOuterDscp' | 'mtu' | 'tcpMss'>;
+  readonly policy: Pick<SecurityPolicy, 'dfBit' | 'copyOuterDscp' | 'mtu' | 'tcpMss' | 'tfcPadding'>;
   readonly seed: number;
 }
 
@@ -85,6 +85,7 @@ const anyPolicy = fc.record(
     copyOuterDscp: fc.boolean(),
     mtu: fc.constantFrom(9000, 1400),
     tcpMss: fc.constantFrom(536, 1350),
+    tfcPadding: fc.constantFrom(300, 1400, 9000),
   },
   { requiredKeys: ['dfBit', 'copyOuterDscp'] },
 );

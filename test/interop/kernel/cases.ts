@@ -17,6 +17,8 @@ const COMBINED: Suite = { encryption: 'aes-256-gcm' };
 const SEPARATE: Suite = { encryption: 'aes-256-cbc', integrity: 'hmac-sha-256-128' };
 const AH: Suite = { protocol: 'ah', integrity: 'hmac-sha-256-128' };
 const BUNDLE: Suite = { protocol: 'bundle', encryption: 'aes-128-cbc', integrity: 'hmac-sha1-96' };
+/** Octets of an inner packet whose length is to be concealed. */
+export const PADDED_LENGTH = 300;
 const FAMILIES: readonly Family[] = [4, 6];
 /** The last few numbers before the low half of a sequence number starts again. */
 const BEFORE_WRAP = 2 ** 32 - 5;
@@ -39,7 +41,12 @@ export const EXCHANGES: readonly KeyedCase[] = [
     { ...BUNDLE, outer },
     { ...BUNDLE, outer, mode: 'transport' as const },
   ]),
-  { ...COMBINED, kernelWords: 'tfcpad 300', remark: 'which the kernel pads to conceal lengths' },
+  ...[COMBINED, SEPARATE].map((suite) => ({
+    ...suite,
+    tfcPadding: PADDED_LENGTH,
+    kernelWords: `tfcpad ${PADDED_LENGTH}`,
+    remark: 'padded by both to conceal lengths',
+  })),
 ]
   .map(numbered)
   // A form may be one of the algorithms' cases too.
@@ -93,6 +100,11 @@ export const PADDED_TO_EIGHT = numbered({
   isPaddedToEight: true,
   remark: 'from a kernel that pads it to eight octets',
 });
+
+/** We send dummies, and nothing else for a while. */
+export const DUMMIES: readonly KeyedCase[] = [COMBINED, SEPARATE].map((suite) =>
+  numbered({ ...suite, tfcPadding: PADDED_LENGTH, remark: 'dummies' }),
+);
 
 export const REPLAYS: readonly KeyedCase[] = [COMBINED, SEPARATE, AH].map(numbered);
 

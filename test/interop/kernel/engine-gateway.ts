@@ -11,6 +11,7 @@ import { openRawSendSocket } from '../../../src/host/sockets.ts';
 import { openTunnelDevice } from '../../../src/host/tunnel-device.ts';
 import type { DataPlaneCounters } from '../../../src/ipsec/counters.ts';
 import { Flow, PROTOCOL_ICMPV6, PROTOCOL_UDP } from '../../../src/ipsec/flow.ts';
+import type { DataPlaneCommand } from '../../../src/model/data-plane.ts';
 import { destinationOf, GuestGateway, isIpsec } from './guest-gateway.ts';
 import { WIRE } from './kernel-side.ts';
 import type { KeyedCase } from './keyed-case.ts';
@@ -83,6 +84,10 @@ export class EngineGateway extends GuestGateway {
 
   receive(packet: Uint8Array): void {
     this.#send(this.#fromKernel, packet);
+  }
+
+  command(command: DataPlaneCommand): void {
+    this.#engine.command(command);
   }
 
   async counters(): Promise<DataPlaneCounters> {

@@ -6,7 +6,7 @@ import type { DataPlaneCounters } from '../../../src/ipsec/counters.ts';
 import { Flow, PROTOCOL_AH, PROTOCOL_ESP } from '../../../src/ipsec/flow.ts';
 import { Reassembly } from '../../../src/ipsec/reassembly.ts';
 import { addressFromOctets, type IpAddress } from '../../../src/model/address.ts';
-import type { DataPlaneEvent } from '../../../src/model/data-plane.ts';
+import type { DataPlaneCommand, DataPlaneEvent } from '../../../src/model/data-plane.ts';
 import { type Echo, echoUdp, readEchoReply } from './inner-packets.ts';
 import type { KeyedCase } from './keyed-case.ts';
 
@@ -39,6 +39,8 @@ export abstract class GuestGateway {
   abstract transmit(packet: Uint8Array): void;
   /** Puts a whole IP packet on the wire to us. */
   abstract receive(packet: Uint8Array): void;
+  /** Tells our data plane something. */
+  abstract command(command: DataPlaneCommand): void;
   abstract counters(): Promise<DataPlaneCounters>;
   abstract stop(): Promise<void>;
   /** Carries one packet to or fro; `false` if there is none. */

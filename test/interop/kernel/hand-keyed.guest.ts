@@ -4,8 +4,19 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { IPPROTO_IP, IPPROTO_IPV6 } from '../../../src/host/libc.ts';
+import { seconds } from '../../../src/lib/time.ts';
 import { addressOctets, type IpAddress } from '../../../src/model/address.ts';
-import { EXCHANGES, HEADERS, IS_ON_ENGINE, PADDED_TO_EIGHT, REPLAYS, SOURCE_ROUTE, WRONG_KEYS } from './cases.ts';
+import {
+  DUMMIES,
+  EXCHANGES,
+  HEADERS,
+  IS_ON_ENGINE,
+  PADDED_LENGTH,
+  PADDED_TO_EIGHT,
+  REPLAYS,
+  SOURCE_ROUTE,
+  WRONG_KEYS,
+} from './cases.ts';
 import { EngineGateway } from './engine-gateway.ts';
 import type { GuestGateway } from './guest-gateway.ts';
 import { type Echo, type ExtraHeaders, echoRequest, NO_EXTRA_HEADERS, udpPacket } from './inner-packets.ts';
@@ -30,7 +41,7 @@ const SILENCE = 50;
 const PORTS = { source: ECHO_PORT, destination: KERNEL_PORT };
 
 const we = IS_ON_ENGINE ? 'the packet engine' : 'we';
-const goodCases = [...EXCHANGES, ...HEADERS.map(({ keyed }) => keyed), ...REPLAYS];
+const goodCases = [...EXCHANGES, ...HEADERS.map(({ keyed }) => keyed), ...REPLAYS, ...DUMMIES];
 const allCases = [...goodCases, ...WRONG_KEYS, PADDED_TO_EIGHT, SOURCE_ROUTE];
 const gateway: GuestGateway = IS_ON_ENGINE ? new EngineGateway(allCases) : new TunGateway(allCases);
 const refused = configureKernel(allCases);
@@ -46,6 +57,9 @@ after(async () => {
 for (const keyed of EXCHANGES)
   test(`the Linux kernel and ${we} understand each other: ${keyed.title}`, async () => {
     await withoutError(keyed, () => exchange(keyed, [...paddedSizes(keyed), ...SIZES]));
+    if (keyed.tfcPadding === undefined) return;
+    const lengths = [...gateway.sent, ...gateway.received].map(({ length }) => length);
+    assert.ok(lengths.length > 0 && Math.min(...lengths) > PADDED_LENGTH, `${lengths}`);
   });
 
 for (const { keyed, extra, option } of HEADERS)
@@ -99,6 +113,26 @@ for (const keyed of REPLAYS)
     await gateway.carryFor(SILENCE);
     assert.equal((await gateway.counters()).replayErrors, replayErrors + 1);
     await expectSilence(keyed);
+  });
+
+for (const keyed of DUMMIES)
+  test(`RFC 4303 §2.6: the Linux kernel drops the dummies that ${IS_ON_ENGINE ? 'the engine sends' : 'we send'}, and what comes afterwards passes: ${keyed.title}`, async () => {
+    await withoutError(keyed, () => exchange(keyed, [100]));
+    const [put] = keyed.commands();
+    assert.ok(put?.kind === 'put-policy');
+    const before = kernelErrors();
+    const { dummiesSent } = await gateway.counters();
+    gateway.command({ ...put, policy: { ...put.policy, dummyInterval: seconds(1) } });
+    gateway.forget();
+    await gateway.carryUntil('dummies', async () => (await gateway.counters()).dummiesSent > dummiesSent + 1);
+    gateway.command(put);
+    await expectSilence(keyed);
+    const count = (await gateway.counters()).dummiesSent - dummiesSent;
+    assert.equal(gateway.sent.length, count);
+    assert.deepEqual(gateway.received, [], 'no answer');
+    // That is where the kernel counts what it has opened and found to be a dummy; it is none of its SA's errors.
+    assert.deepEqual(errorsSince(before), { XfrmInStateProtoError: count });
+    await withoutError(keyed, () => exchange(keyed, [100]));
   });
 
 for (const keyed of WRONG_KEYS)

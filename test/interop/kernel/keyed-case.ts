@@ -31,6 +31,8 @@ export interface CaseDescription {
   readonly sequence?: number;
   /** Ours is none: `sequence` is the kernel's alone. */
   readonly isOurSequenceFresh?: boolean;
+  /** Octets that we pad inner packets to (RFC 4303 §2.7). */
+  readonly tfcPadding?: number;
   /** More words for the kernel's SAs. */
   readonly kernelWords?: string;
   /** The kernel has other keys than we have. */
@@ -65,6 +67,7 @@ export class KeyedCase {
   readonly esn: boolean;
   readonly sequence: number;
   readonly ourSequence: number;
+  readonly tfcPadding: number | undefined;
   readonly kernelWords: string;
   readonly hasWrongKeys: boolean;
   readonly isPaddedToEight: boolean;
@@ -89,6 +92,7 @@ export class KeyedCase {
     this.esn = description.esn ?? false;
     this.sequence = description.sequence ?? 0;
     this.ourSequence = description.isOurSequenceFresh === true ? 0 : this.sequence;
+    this.tfcPadding = description.tfcPadding;
     this.kernelWords = description.kernelWords ?? '';
     this.hasWrongKeys = description.hasWrongKeys ?? false;
     this.isPaddedToEight = description.isPaddedToEight ?? false;
@@ -140,7 +144,7 @@ export class KeyedCase {
     const [innermost] = outbound;
     if (!innermost) return [];
     const { policy, selectors } = innermost;
-    const { tunnelInterface } = this;
+    const { tunnelInterface, tfcPadding } = this;
     return [
       {
         kind: 'put-policy',
@@ -152,6 +156,7 @@ export class KeyedCase {
           ...(tunnelInterface === undefined ? {} : { tunnelInterface }),
           dfBit: 'clear',
           copyOuterDscp: false,
+          ...(tfcPadding === undefined ? {} : { tfcPadding }),
         },
       },
       ...inbound.map((sa) => ({ kind: 'add-inbound', sa }) as const),

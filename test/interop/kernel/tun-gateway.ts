@@ -16,7 +16,7 @@ import { SecurityPolicyDatabase } from '../../../src/ipsec/security-policy-datab
 import { createTransform } from '../../../src/ipsec/transform.ts';
 import { SeededRandom } from '../../../src/lib/random.ts';
 import type { IpAddress, UdpPath } from '../../../src/model/address.ts';
-import type { DataPlaneEvent } from '../../../src/model/data-plane.ts';
+import type { DataPlaneCommand, DataPlaneEvent } from '../../../src/model/data-plane.ts';
 import { destinationOf, GuestGateway, isIpsec } from './guest-gateway.ts';
 import { udpPacket } from './inner-packets.ts';
 import { WIRE } from './kernel-side.ts';
@@ -62,6 +62,10 @@ export class TunGateway extends GuestGateway implements DataPlaneOutbox {
     this.#plane.handleIpPacket(monotonicNow(), packet.slice(), this);
   }
 
+  command(command: DataPlaneCommand): void {
+    this.#plane.handleCommand(monotonicNow(), command, this);
+  }
+
   counters(): Promise<DataPlaneCounters> {
     return Promise.resolve(this.#plane.counters());
   }
@@ -104,6 +108,7 @@ export class TunGateway extends GuestGateway implements DataPlaneOutbox {
   }
 
   protected carryOne(): boolean {
+    this.#plane.handleTimeout(monotonicNow(), this);
     const length = libc.read(this.#descriptor, this.#packet.address, PACKET_LENGTH_MAX);
     if (length <= 0) return false;
     this.#handleWirePacket(this.#packet.bytes.slice(0, length));
