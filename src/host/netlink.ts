@@ -17,7 +17,7 @@ export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 const NLM_F_DUMP = 0x300;
 
-/** An answer to a dump: the fixed part and the attributes behind it. */
+/** An answer to a question or a dump: the fixed part and the attributes behind it. */
 export interface NetlinkMessage {
   readonly type: number;
   readonly body: Uint8Array;
@@ -41,6 +41,12 @@ export class NetlinkSocket {
   /** Asks for everything of a kind. */
   dump(type: number, body: Uint8Array, purpose: string): readonly NetlinkMessage[] {
     return this.#exchange(type, NLM_F_REQUEST | NLM_F_DUMP, body, purpose);
+  }
+
+  /** Asks for one thing. */
+  ask(type: number, body: Uint8Array, purpose: string): NetlinkMessage | undefined {
+    // The acknowledgement behind the answer ends the conversation.
+    return this.#exchange(type, NLM_F_REQUEST | NLM_F_ACK, body, purpose)[0];
   }
 
   close(): void {

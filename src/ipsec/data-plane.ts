@@ -148,6 +148,11 @@ export class DataPlane {
     this.#pathMtus.handleIcmpError(now, packet);
   }
 
+  /** Takes what the host's own link towards a peer carries in one packet, outer IP header included; SAs to that peer start, and go on, with it. */
+  handleLinkMtu(remoteAddress: IpAddress, mtu: number): void {
+    this.#pathMtus.handleLinkMtu(remoteAddress, mtu);
+  }
+
   /** Reports the SAs that age has worn out, and sends the dummies that are due. */
   handleTimeout(now: Instant, out: DataPlaneOutbox): void {
     this.#pathMtus.handleTimeout(now);

@@ -6,7 +6,7 @@ import { addToSum, finishChecksum } from './checksum.ts';
 import { Flow } from './flow.ts';
 import { fragmentIpv4 } from './fragmentation.ts';
 import { Reassembly } from './reassembly.ts';
-import { EAST6, innerPacket, START, saPair, selectors, TwoPlanes, WEST6 } from './two-planes.fixture.ts';
+import { EAST, EAST6, innerPacket, START, saPair, selectors, TwoPlanes, WEST6 } from './two-planes.fixture.ts';
 
 const GCM_OVERHEAD = 20 + 8 + 8 + 2 + 16;
 
@@ -165,6 +165,31 @@ test('RFC 4301 §8.2: a "too big" that quotes a packet just sent narrows the pat
   assert.equal(planes.west.nextTimeout(), after(planes.now, milliseconds(600_000)));
   planes.west.handleTimeout(planes.west.nextTimeout(), planes.fromWest);
   assert.equal(planes.send(full), 1);
+});
+
+test('RFC 4301 §8.2.2: a path starts with what the link carries, and comes back to that when the path may try again', () => {
+  const planes = new TwoPlanes(saPair('aes-128-gcm', 'none'), { dfBit: 'copy' });
+  const fits = (length: number) => planes.send(innerPacket({ length, dontFragment: true })) === 1;
+  planes.west.handleLinkMtu(EAST, 9000);
+  assert.deepEqual(
+    [fits(1500 - GCM_OVERHEAD), fits(1500)],
+    [true, false],
+    'what lies behind the link is not known to carry more',
+  );
+  planes.west.handleLinkMtu(EAST, 1400);
+  assert.deepEqual([fits(1400 - GCM_OVERHEAD), fits(1404 - GCM_OVERHEAD)], [true, false]);
+  planes.west.handleLinkMtu(WEST6, 1300);
+  assert.ok(fits(1400 - GCM_OVERHEAD), 'another peer has another way');
+  const [sent] = planes.fromWest.ip.slice(-1);
+  assert.ok(sent);
+  planes.west.handleIcmpError(planes.now, tooBig(sent, 1300));
+  assert.deepEqual([fits(1300 - GCM_OVERHEAD), fits(1304 - GCM_OVERHEAD)], [true, false]);
+  planes.west.handleLinkMtu(EAST, 1450);
+  assert.ok(!fits(1304 - GCM_OVERHEAD), 'a wider link widens no path behind it');
+  planes.west.handleTimeout(planes.west.nextTimeout(), planes.fromWest);
+  assert.deepEqual([fits(1448 - GCM_OVERHEAD), fits(1452 - GCM_OVERHEAD)], [true, false]);
+  planes.west.handleLinkMtu(EAST, 100);
+  assert.ok(fits(576 - GCM_OVERHEAD), 'as every host must take');
 });
 
 /** ICMP's fragmentation needed, from a router, quoting IP header and eight octets (RFC 792). */

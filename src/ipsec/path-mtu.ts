@@ -3,7 +3,7 @@
 
 import { BoundedMap } from '../lib/bounded.ts';
 import { after, type Instant, milliseconds, NEVER } from '../lib/time.ts';
-import { addressFromOctets, type IpAddress } from '../model/address.ts';
+import { addressFamily, addressFromOctets, type IpAddress } from '../model/address.ts';
 import { type Spi, spi } from '../model/ipsec-sa.ts';
 import { Flow, PROTOCOL_AH, PROTOCOL_ESP, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_UDP } from './flow.ts';
 import { uint8At, uint16At, uint32At } from './octets.ts';
@@ -35,6 +35,8 @@ interface TooBig {
 export class PathMtus {
   readonly #associations: SecurityAssociationDatabase;
   readonly #learned = new BoundedMap<IpAddress, { readonly mtu: number; readonly until: Instant }>(PATHS_MAX);
+  /** Of the host's own links, where those are narrower than Ethernet: what a path starts with, and comes back to (RFC 4301 §8.2.2). */
+  readonly #links = new BoundedMap<IpAddress, number>(PATHS_MAX);
   readonly #flow = new Flow();
   #nextTimeout: Instant = NEVER;
 
@@ -44,7 +46,19 @@ export class PathMtus {
 
   /** What an SA to this peer starts with. */
   get(remoteAddress: IpAddress): number {
-    return this.#learned.get(remoteAddress)?.mtu ?? PATH_MTU_DEFAULT;
+    const link = this.#links.get(remoteAddress) ?? PATH_MTU_DEFAULT;
+    return Math.min(this.#learned.get(remoteAddress)?.mtu ?? link, link);
+  }
+
+  /** What this host's own link towards the peer carries, as the host says: nobody else has a word in it, so it is believed. */
+  handleLinkMtu(remoteAddress: IpAddress, mtu: number): void {
+    const before = this.get(remoteAddress);
+    // Narrower than a host must take is narrower than anything that tunnels through it could bear.
+    const octets = Math.max(mtu, addressFamily(remoteAddress) === 4 ? IPV4_MTU_MIN : IPV6_MTU_MIN);
+    if (octets >= PATH_MTU_DEFAULT) this.#links.delete(remoteAddress);
+    else if (!this.#links.set(remoteAddress, octets)) return;
+    const now = this.get(remoteAddress);
+    if (now !== before) this.#apply(remoteAddress, now);
   }
 
   /** Takes a whole IP packet that carries an ICMP error, and believes it or not. */
@@ -56,7 +70,7 @@ export class PathMtus {
     const until = after(now, LIFETIME);
     if (!this.#learned.set(message.destination, { mtu: message.mtu, until })) return;
     if (until < this.#nextTimeout) this.#nextTimeout = until;
-    this.#apply(message.destination, message.mtu);
+    this.#apply(message.destination, this.get(message.destination));
   }
 
   /** Forgets what is too old. */
@@ -66,7 +80,7 @@ export class PathMtus {
     for (const [remoteAddress, { until }] of this.#learned) {
       if (until <= now) {
         this.#learned.delete(remoteAddress);
-        this.#apply(remoteAddress, PATH_MTU_DEFAULT);
+        this.#apply(remoteAddress, this.get(remoteAddress));
       } else if (until < this.#nextTimeout) {
         this.#nextTimeout = until;
       }

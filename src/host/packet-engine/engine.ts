@@ -9,10 +9,14 @@ import { nodePacketCrypto } from '../../crypto/node-packet-provider.ts';
 import { systemRandom } from '../../crypto/node-provider.ts';
 import { DataPlane } from '../../ipsec/data-plane.ts';
 import type { OuterFields } from '../../ipsec/outer-header.ts';
+import { RateLimit } from '../../ipsec/rate-limit.ts';
 import { unreachable } from '../../lib/invariant.ts';
 import { type Instant, instant, NEVER } from '../../lib/time.ts';
+import type { IpsecSa } from '../../model/ipsec-sa.ts';
 import { libc, NativeMemory } from '../libc.ts';
+import { LinkMtus } from '../link-mtu.ts';
 import { POLICY_INTERFACE } from '../network-plan.ts';
+import { readSocketAddress } from '../socket-address.ts';
 import { Arena } from './arena.ts';
 import { EngineTally } from './engine-counters.ts';
 import { EngineOutbox } from './engine-outbox.ts';
@@ -30,7 +34,7 @@ import { createPacketArithmetic, ScalarArithmetic } from './packet-arithmetic.ts
 import { Poller, type Readable } from './poller.ts';
 import { RawReceiver, RawTargets } from './raw-socket.ts';
 import { ReceiveBatch } from './receive-batch.ts';
-import { SendBatch } from './send-batch.ts';
+import { SendBatch, type SendTarget } from './send-batch.ts';
 import { SuperPacketSplitter } from './super-packet.ts';
 import { TunnelPort, type TunnelSurroundings } from './tunnel-port.ts';
 import { TunnelWriter } from './tunnel-writer.ts';
@@ -41,6 +45,8 @@ const ARENA_LENGTH = 16 * 1024 * 1024;
 const AREA_LENGTH = 512 * 1024;
 /** Times that the control thread may ask for something before the event loop has a turn; each costs two system calls. */
 const REQUESTS_WITHOUT_TURN_MAX = 64;
+/** About links that turn out to be narrower than they were. */
+const LINK_QUESTIONS_PER_SECOND_MAX = 10;
 const IKE_HEADER: OuterFields = { trafficClass: 0, dontFragment: false };
 
 /** Carries packets between TUN devices and sockets through one data plane. */
@@ -54,6 +60,8 @@ export class PacketEngine implements Readable {
   readonly #out: EngineOutbox;
   readonly #area = new OutboundArea(this.#arena, AREA_LENGTH);
   readonly #receiveBatch = new ReceiveBatch(this.#arena);
+  readonly #linkMtus = new LinkMtus();
+  readonly #linkQuestions = new RateLimit(LINK_QUESTIONS_PER_SECOND_MAX);
   readonly #without: readonly EngineFeature[];
   readonly #notices = new Set<string>();
   readonly #tunnelSurroundings: TunnelSurroundings;
@@ -74,7 +82,12 @@ export class PacketEngine implements Readable {
     if (arithmetic instanceof ScalarArithmetic) this.#notice('no WebAssembly vectors: checksums are slower');
     this.#dataPlane = new DataPlane({ crypto, random: systemRandom, isZeroIdentificationReplaced: true });
     const batches = {
-      send: new SendBatch(this.#arena, this.#tally, (text) => this.#notice(text)),
+      send: new SendBatch(
+        this.#arena,
+        this.#tally,
+        (text) => this.#notice(text),
+        (target) => this.#handleTooBig(target),
+      ),
       writer: new TunnelWriter(this.#arena, this.#tally, arithmetic),
       raw: new RawTargets(settings.rawSockets),
     };
@@ -152,6 +165,7 @@ export class PacketEngine implements Readable {
     switch (request.kind) {
       case 'command':
         if (request.command.kind === 'remove') this.#isTurnWanted = true;
+        if (request.command.kind === 'add-outbound') this.#measureLink(request.command.sa);
         return this.#dataPlane.handleCommand(now, request.command, this.#out);
       case 'transmit':
         return this.#out.transmitUdp(request.path, request.datagram, 0, request.datagram.length, IKE_HEADER);
@@ -198,6 +212,21 @@ export class PacketEngine implements Readable {
       default:
         return unreachable(request);
     }
+  }
+
+  /** The link of a new SA is known before its first packet. */
+  #measureLink({ localAddress, remoteAddress, udp }: IpsecSa): void {
+    const remote = udp?.remote.address ?? remoteAddress;
+    const mtu = this.#linkMtus.get(udp?.local.address ?? localAddress, remote);
+    if (mtu !== undefined) this.#dataPlane.handleLinkMtu(remote, mtu);
+  }
+
+  /** A link has become narrower since. */
+  #handleTooBig({ address }: SendTarget): void {
+    const remote = readSocketAddress(new DataView(address.buffer, address.byteOffset), 0);
+    if (!remote || !this.#linkQuestions.take(this.#now())) return;
+    const mtu = this.#linkMtus.get(undefined, remote.address);
+    if (mtu !== undefined) this.#dataPlane.handleLinkMtu(remote.address, mtu);
   }
 
   #reportCounters(id: number, spis: readonly CountedSa[]): void {

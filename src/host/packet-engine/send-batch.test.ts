@@ -18,7 +18,12 @@ test('where the kernel refuses DSCP and ECN, what it refused leaves without them
   const arena = new Arena(1024 * 1024);
   const tally = new EngineTally();
   const notices: string[] = [];
-  const batch = new SendBatch(arena, tally, (text) => notices.push(text));
+  const batch = new SendBatch(
+    arena,
+    tally,
+    (text) => notices.push(text),
+    () => assert.fail('nothing is too big'),
+  );
   const local = { address: address('127.0.0.1'), port: 47_321 };
   const receiver = openUdpSocket(local);
   const sender = openUdpSocket({ ...local, port: 47_322 });

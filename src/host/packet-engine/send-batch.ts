@@ -39,6 +39,7 @@ export class SendBatch {
   readonly #arena: Arena;
   readonly #tally: EngineTally;
   readonly #handleNotice: (text: string) => void;
+  readonly #handleTooBig: (target: SendTarget) => void;
   readonly #messages: number;
   readonly #vectors: number;
   readonly #names: number;
@@ -56,11 +57,17 @@ export class SendBatch {
   #trafficClass = 0;
   #isOpen = false;
 
-  /** `handleNotice` is told, in words, what this host cannot do. */
-  constructor(arena: Arena, tally: EngineTally, handleNotice: (text: string) => void) {
+  /** `handleNotice` is told, in words, what this host cannot do; `handleTooBig` where a datagram was for that was longer than its link carries. */
+  constructor(
+    arena: Arena,
+    tally: EngineTally,
+    handleNotice: (text: string) => void,
+    handleTooBig: (target: SendTarget) => void,
+  ) {
     this.#arena = arena;
     this.#tally = tally;
     this.#handleNotice = handleNotice;
+    this.#handleTooBig = handleTooBig;
     this.#messages = arena.reserve(MESSAGES_MAX * MESSAGE_LENGTH);
     this.#vectors = arena.reserve(VECTORS_MAX * VECTOR_LENGTH);
     this.#names = arena.reserve(MESSAGES_MAX * SOCKET_ADDRESS_LENGTH_MAX);
@@ -179,7 +186,8 @@ export class SendBatch {
     const isMarked = this.#trafficClasses[index] !== 0;
     const isRefusedAsWhole = errno === ERRNO.EINVAL || errno === ERRNO.EMSGSIZE || errno === ERRNO.EIO;
     const isWorthRetry = count > 1 ? isRefusedAsWhole : isMarked && errno === ERRNO.EINVAL;
-    if (!isWorthRetry || target === undefined) return countSendFailure(this.#tally, errno, count);
+    if (target === undefined) return;
+    if (!isWorthRetry) return this.#fail(target, errno, count);
     const first = this.#firstVectors[index] ?? 0;
     if (count > 1) this.#narrow(target, first, errno);
     for (let vector = first; vector < first + count; vector++) {
@@ -189,8 +197,16 @@ export class SendBatch {
         if (failure === 0) this.#unmark(target);
       }
       if (failure === 0) this.#tally.count('socket-sent');
-      else countSendFailure(this.#tally, failure, 1);
+      else this.#fail(target, failure, 1);
     }
+  }
+
+  /** Counts datagrams that the kernel did not take, by cause. */
+  #fail(target: SendTarget, errno: number, count: number): void {
+    if (errno === ERRNO.EAGAIN || errno === ERRNO.ENOBUFS) return this.#tally.count('socket-buffer-full', count);
+    if (errno !== ERRNO.EMSGSIZE) return this.#tally.count('socket-send-refused', count);
+    this.#tally.count('socket-too-big', count);
+    this.#handleTooBig(target);
   }
 
   #narrow(target: SendTarget, firstVector: number, errno: number): void {
@@ -234,11 +250,4 @@ function writeTrafficClass(view: DataView, control: number, target: SendTarget, 
   view.setUint32(control + 8, isIpv4 ? IPPROTO_IP : IPPROTO_IPV6, true);
   view.setUint32(control + 12, isIpv4 ? IP_TOS : IPV6_TCLASS, true);
   view.setUint32(control + 16, trafficClass, true);
-}
-
-/** Counts datagrams that the kernel did not take, by cause. */
-function countSendFailure(tally: EngineTally, errno: number, count: number): void {
-  if (errno === ERRNO.EAGAIN || errno === ERRNO.ENOBUFS) tally.count('socket-buffer-full', count);
-  else if (errno === ERRNO.EMSGSIZE) tally.count('socket-too-big', count);
-  else tally.count('socket-send-refused', count);
 }
