@@ -31,7 +31,7 @@ for (const { encapsulation, family, innerMtu } of VARIANTS)
     try {
       const a = await KeyedGateway.start(namespaces, 'a', gatewaySettings(0, encapsulation, family));
       const b = await KeyedGateway.start(namespaces, 'b', gatewaySettings(1, encapsulation, family));
-      assert.equal((await ping(namespaces, 56)).status, 0, 'the tunnel works');
+      await waitForTunnel(namespaces);
       // The first one that is too big tells the gateway, and only the next one is answered with what fits.
       assert.match((await ping(namespaces, 1300)).stdout, /100% packet loss/);
       assert.match((await ping(namespaces, 1300)).stdout, new RegExp(`mtu = ${innerMtu}\\)`));
@@ -61,6 +61,7 @@ for (const { encapsulation, family, innerMtu } of VARIANTS)
       namespaces.ip('router', 'link', 'set', 'to-b', 'mtu', `${NARROW_LINK}`);
       const a = await KeyedGateway.start(namespaces, 'a', gatewaySettings(0, encapsulation, family));
       const b = await KeyedGateway.start(namespaces, 'b', gatewaySettings(1, encapsulation, family));
+      await waitForTunnel(namespaces);
       const fitting = innerMtu + NARROW_LINK - NARROW;
       assert.match((await ping(namespaces, fitting - 27)).stdout, new RegExp(`mtu = ${fitting}\\)`));
       assert.equal((await ping(namespaces, fitting - 28)).status, 0, 'what fits exactly passes');
@@ -87,6 +88,7 @@ for (const { encapsulation, family, innerMtu } of VARIANTS.slice(0, 3))
       namespaces.ip('router', 'link', 'set', 'to-b', 'mtu', '1500');
       const a = await KeyedGateway.start(namespaces, 'a', gatewaySettings(0, encapsulation, family));
       const b = await KeyedGateway.start(namespaces, 'b', gatewaySettings(1, encapsulation, family));
+      await waitForTunnel(namespaces);
       const fitting = innerMtu + NARROW_LINK - NARROW;
       assert.equal((await ping(namespaces, fitting - 27)).status, 0, 'the link is wide');
       narrowLink(namespaces, 'a');
@@ -101,6 +103,12 @@ for (const { encapsulation, family, innerMtu } of VARIANTS.slice(0, 3))
       namespaces.remove();
     }
   });
+
+/** IPv6 takes its time to find its neighbors on a new link: asks once a second until an answer comes. */
+async function waitForTunnel(namespaces: Namespaces): Promise<void> {
+  const answer = await namespaces.runAsync('lan-a', 'ping', ['-c', '1', '-w', '8', FAR_HOST]);
+  assert.equal(answer.status, 0, 'the tunnel works');
+}
 
 function ping(namespaces: Namespaces, size: number) {
   return namespaces.runAsync('lan-a', 'ping', ['-M', 'do', '-c', '1', '-W', '2', '-s', `${size}`, FAR_HOST]);
