@@ -39,7 +39,8 @@ test('MODP-4096 is computed on a thread of its own: the control thread goes on w
     answers.map(({ jobId }) => jobId),
     [0, 2, 1],
   );
-  assert.ok(turns > 10, `${turns} turns while group 16 was computed`);
+  // How many there are is a matter of how busy the machine is; computed on this thread, there would be none.
+  assert.ok(turns > 0, `${turns} turns while group 16 was computed`);
   assert.deepEqual(answers[2]?.result, computeDiffieHellman(slow));
 });
 
