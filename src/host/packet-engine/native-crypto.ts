@@ -84,7 +84,7 @@ export class NativeCrypto {
     arena.memory.view.setUint32(small + TAG_PARAMETERS + PARAMETER_SIZE, length, true);
   }
 
-  /** A context for one direction, which lives as long as its owner. Made when the first packet comes: many an SA of many never sees one. */
+  /** A context for one direction, which lives as long as its owner. Made when the first packet comes: of many SAs, many never see one. */
   keyedContext(owner: object, name: string, init: 'encryptInit' | 'decryptInit', key: Uint8Array): number {
     const context = requirePointer(this.openSsl.newCipherContext(), 'memory for a cipher context');
     this.#cipherContexts.register(owner, context);
