@@ -15,8 +15,8 @@ export function gatewayViewOf(running: RunningGateway): GatewayView {
       gateway.config.vpns.flatMap((vpn) => vpn.selectors.map((selector) => selectorPolicyId(vpn, selector))),
     tunnelEvents: (vpn) =>
       gateway.tunnelEvents(vpn).map(({ at, text, count }) => ({ time: formatTime(at), text, count })),
-    statistics: async (policy) => {
-      const { counters, sas } = await running.counters();
+    statistics: (policy) => {
+      const { counters, sas } = running.counters();
       if (policy === undefined) return counters.dataPlane;
       const own = new Counters();
       for (const { sa, inbound, outbound } of sas.filter((each) => each.sa.policy === policy)) {

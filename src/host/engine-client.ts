@@ -1,10 +1,9 @@
 import { Worker } from 'node:worker_threads';
-import { invariant } from '../lib/invariant.ts';
 import type { UdpPath } from '../model/address.ts';
 import type { DataPlaneCommand, DataPlaneEvent, SaCounters } from '../model/data-plane.ts';
 import { check, EFD_CLOEXEC, EFD_NONBLOCK, libc, NativeMemory } from './libc.ts';
+import { allocateCounterMemory, readCounters } from './packet-engine/engine-counters.ts';
 import type {
-  CountedSa,
   EngineCounters,
   EngineFeature,
   EngineRawSocket,
@@ -14,6 +13,7 @@ import type {
   EngineTunnel,
   EngineUdpSocket,
 } from './packet-engine/messages.ts';
+import { SaDirectory, type SaName } from './sa-directory.ts';
 
 /** What the engine tells the control thread. */
 export interface EngineHandlers {
@@ -25,14 +25,8 @@ export interface EngineHandlers {
 }
 
 interface Waiter {
-  resolve(report: EngineReport): void;
+  resolve(): void;
   reject(error: Error): void;
-}
-
-export interface EngineSnapshot {
-  readonly counters: EngineCounters;
-  /** In the order asked for; `undefined` for an SA that the data plane does not have. */
-  readonly sas: readonly (SaCounters | undefined)[];
 }
 
 /** The control thread's end of the packet engine: requests are kept in order and wake the engine out of its wait. */
@@ -40,6 +34,8 @@ export class EngineClient {
   readonly #worker: Worker;
   readonly #wakeDescriptor: number;
   readonly #one = NativeMemory.allocate(128);
+  readonly #memory = allocateCounterMemory();
+  readonly #sas = new SaDirectory();
   readonly #waiting = new Map<number, Waiter>();
   readonly #stopped: Promise<void>;
   #unsent: EngineRequest[] = [];
@@ -54,7 +50,12 @@ export class EngineClient {
     const flags = EFD_NONBLOCK | EFD_CLOEXEC;
     this.#wakeDescriptor = check(libc.eventfd(0, flags), 'eventfd', 'packet engine');
     this.#one.view.setUint32(0, 1, true);
-    const settings: EngineSettings = { wakeDescriptor: this.#wakeDescriptor, rawSockets, without };
+    const settings: EngineSettings = {
+      wakeDescriptor: this.#wakeDescriptor,
+      rawSockets,
+      counters: this.#memory,
+      without,
+    };
     this.#worker = new Worker(new URL('./packet-engine/worker.js', import.meta.url), {
       workerData: settings,
       name: 'packet-engine',
@@ -74,7 +75,8 @@ export class EngineClient {
   }
 
   command(command: DataPlaneCommand): void {
-    this.#send({ kind: 'command', command });
+    const cells = this.#sas.handleCommand(command);
+    this.#send({ kind: 'command', command, ...(cells && { cells }) });
   }
 
   transmit(path: UdpPath, datagram: Uint8Array): void {
@@ -97,16 +99,24 @@ export class EngineClient {
     this.#send({ kind: 'remove-udp-socket', descriptor });
   }
 
-  /** The data plane's and the engine's totals, and the counters of the SAs named. */
-  async count(spis: readonly CountedSa[]): Promise<EngineSnapshot> {
-    const report = await this.#ask((id) => ({ kind: 'count', id, spis }));
-    invariant(report.kind === 'counters', 'the engine answers what it was asked');
-    return { counters: report.counters, sas: report.sas };
+  /** The data plane's and the engine's totals. */
+  counters(): EngineCounters {
+    return readCounters([this.#memory]);
+  }
+
+  /** What an SA has carried; `undefined` for one that there is not. */
+  saCounters(name: SaName): SaCounters | undefined {
+    return this.#sas.counters(name);
   }
 
   /** Resolves once the engine has carried out everything asked before; rejects if it has died. */
-  async settle(): Promise<void> {
-    await this.#ask((id) => ({ kind: 'settle', id }));
+  settle(): Promise<void> {
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      if (this.#hasStopped) return reject(new Error('the packet engine has stopped'));
+      this.#waiting.set(id, { resolve, reject });
+      this.#send({ kind: 'settle', id });
+    });
   }
 
   /** Stops the thread after everything asked before; descriptors are free to close when it resolves. */
@@ -114,15 +124,6 @@ export class EngineClient {
     this.#send({ kind: 'stop' });
     await this.#stopped;
     libc.close(this.#wakeDescriptor);
-  }
-
-  #ask(request: (id: number) => EngineRequest): Promise<EngineReport> {
-    const id = ++this.#lastId;
-    return new Promise((resolve, reject) => {
-      if (this.#hasStopped) return reject(new Error('the packet engine has stopped'));
-      this.#waiting.set(id, { resolve, reject });
-      this.#send(request(id));
-    });
   }
 
   /** What one call into the core asks for crosses at once: a message between threads costs both of them more than most requests do. */
@@ -148,11 +149,10 @@ export class EngineClient {
         return handlers.handleEvent(report.event);
       case 'notice':
         return handlers.handleNotice(report.text);
-      case 'counters':
       case 'settled': {
         const waiter = this.#waiting.get(report.id);
         this.#waiting.delete(report.id);
-        return waiter?.resolve(report);
+        return waiter?.resolve();
       }
       case 'stopped':
         return;

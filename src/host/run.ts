@@ -61,7 +61,7 @@ export interface RunningGateway {
   applyConfig(config: GatewayConfig): Promise<void>;
   /** Calls into the core from outside (clear, initiate), with the time and the outbox that it needs. */
   act<T>(action: (now: Instant, out: GatewayOutbox) => T): T;
-  counters(): Promise<HostCounters>;
+  counters(): HostCounters;
   /** Tells the peers, then removes devices, addresses, routes and sockets. The routes that drop stay: `removeHostDropRoutes` removes them. */
   stop(): Promise<void>;
 }
@@ -159,17 +159,15 @@ class Host implements RunningGateway, GatewayOutbox {
     return result;
   }
 
-  async counters(): Promise<HostCounters> {
-    const pairs = this.gateway.ipsecSas(monotonicNow());
-    const spis = pairs.flatMap((sa) => [
-      { direction: 'inbound' as const, spi: sa.inboundSpi },
-      { direction: 'outbound' as const, spi: sa.outboundSpi, remoteAddress: sa.path.remote.address },
-    ]);
-    const { counters, sas } = await this.#engine.count(spis);
-    return {
-      counters,
-      sas: pairs.map((sa, index) => ({ sa, inbound: sas[2 * index], outbound: sas[2 * index + 1] })),
-    };
+  counters(): HostCounters {
+    const sas = this.gateway.ipsecSas(monotonicNow()).map((sa) => {
+      const { inboundSpi, outboundSpi, path } = sa;
+      const inbound = this.#engine.saCounters({ direction: 'inbound', spi: inboundSpi });
+      const remoteAddress = path.remote.address;
+      const outbound = this.#engine.saCounters({ direction: 'outbound', spi: outboundSpi, remoteAddress });
+      return { sa, inbound, outbound };
+    });
+    return { counters: this.#engine.counters(), sas };
   }
 
   async stop(): Promise<void> {

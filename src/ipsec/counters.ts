@@ -76,91 +76,140 @@ export interface DataPlaneCounters extends IpsecStatistics {
   readonly bypassedPackets: number;
 }
 
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
+type TotalName = keyof Omit<DataPlaneCounters, 'drops'>;
 
-/** Counts for one data plane. Everything that is dropped passes through `drop`, under its own name. */
+/** Where each total lies among the cells; the drops come behind them. */
+const CELL: Readonly<Record<TotalName, number>> = {
+  espEncryptedBytes: 0,
+  espDecryptedBytes: 1,
+  espEncryptedPackets: 2,
+  espDecryptedPackets: 3,
+  ahInputBytes: 4,
+  ahOutputBytes: 5,
+  ahInputPackets: 6,
+  ahOutputPackets: 7,
+  ahAuthenticationFailures: 8,
+  replayErrors: 9,
+  espAuthenticationFailures: 10,
+  espDecryptionFailures: 11,
+  badHeaders: 12,
+  badTrailers: 13,
+  invalidSpi: 14,
+  tsCheckFail: 15,
+  exceedsTunnelMtu: 16,
+  discarded: 17,
+  dummyPackets: 18,
+  dummiesSent: 19,
+  bypassedPackets: 20,
+};
+const TOTAL_NAMES = Object.keys(CELL).filter((name): name is TotalName => Object.hasOwn(CELL, name));
+/** In the order of their cells. */
+const CAUSE_INDEX: Readonly<Record<DropCause, number>> = {
+  'malformed-outer': 0,
+  truncated: 1,
+  'partial-block': 2,
+  'unknown-spi': 3,
+  'early-packet': 4,
+  'wrong-encapsulation': 5,
+  'expired-sa': 6,
+  replayed: 7,
+  'bad-icv': 8,
+  'bad-padding': 9,
+  'bad-next-header': 10,
+  'malformed-inner': 11,
+  'selector-mismatch': 12,
+  'ecn-not-capable': 13,
+  'no-policy': 14,
+  'reassembly-failed': 15,
+  'outside-selectors': 16,
+  'discard-policy': 17,
+  'no-sa': 18,
+  'sequence-exhausted': 19,
+  'exceeds-mtu': 20,
+  'unsuitable-for-transport': 21,
+  'unpredictable-route': 22,
+};
+const CAUSES = Object.keys(CAUSE_INDEX).filter(isDropCause);
+
+/** How many cells the totals of a data plane take. */
+export const COUNTER_CELLS = TOTAL_NAMES.length + CAUSES.length;
+
+/**
+ * Counts for one data plane. Everything that is dropped passes through `drop`, under its own name. The cells, COUNTER_CELLS of them, may lie
+ * where another thread reads them: nobody else writes them.
+ */
 export class Counters {
-  readonly #totals: Writable<Omit<DataPlaneCounters, 'drops'>> = {
-    espEncryptedBytes: 0,
-    espDecryptedBytes: 0,
-    espEncryptedPackets: 0,
-    espDecryptedPackets: 0,
-    ahInputBytes: 0,
-    ahOutputBytes: 0,
-    ahInputPackets: 0,
-    ahOutputPackets: 0,
-    ahAuthenticationFailures: 0,
-    replayErrors: 0,
-    espAuthenticationFailures: 0,
-    espDecryptionFailures: 0,
-    badHeaders: 0,
-    badTrailers: 0,
-    invalidSpi: 0,
-    tsCheckFail: 0,
-    exceedsTunnelMtu: 0,
-    discarded: 0,
-    dummyPackets: 0,
-    dummiesSent: 0,
-    bypassedPackets: 0,
-  };
-  readonly #drops: Record<DropCause, number> = noDrops();
+  readonly #cells: Float64Array;
+
+  constructor(cells: Float64Array = new Float64Array(COUNTER_CELLS)) {
+    this.#cells = cells;
+  }
 
   countProtected(protocol: 'esp' | 'ah', octets: number): void {
-    const totals = this.#totals;
     if (protocol === 'esp') {
-      totals.espEncryptedPackets += 1;
-      totals.espEncryptedBytes += octets;
+      this.#add(CELL.espEncryptedPackets, 1);
+      this.#add(CELL.espEncryptedBytes, octets);
     } else {
-      totals.ahOutputPackets += 1;
-      totals.ahOutputBytes += octets;
+      this.#add(CELL.ahOutputPackets, 1);
+      this.#add(CELL.ahOutputBytes, octets);
     }
   }
 
   countOpened(protocol: 'esp' | 'ah', octets: number): void {
-    const totals = this.#totals;
     if (protocol === 'esp') {
-      totals.espDecryptedPackets += 1;
-      totals.espDecryptedBytes += octets;
+      this.#add(CELL.espDecryptedPackets, 1);
+      this.#add(CELL.espDecryptedBytes, octets);
     } else {
-      totals.ahInputPackets += 1;
-      totals.ahInputBytes += octets;
+      this.#add(CELL.ahInputPackets, 1);
+      this.#add(CELL.ahInputBytes, octets);
     }
   }
 
   countDummy(): void {
-    this.#totals.dummyPackets += 1;
+    this.#add(CELL.dummyPackets, 1);
   }
 
   countDummySent(): void {
-    this.#totals.dummiesSent += 1;
+    this.#add(CELL.dummiesSent, 1);
   }
 
   countBypass(): void {
-    this.#totals.bypassedPackets += 1;
+    this.#add(CELL.bypassedPackets, 1);
   }
 
   /** Counts dropped packets; `protocol` tells whose authentication failed. */
   drop(cause: DropCause, protocol: 'esp' | 'ah' = 'esp', count = 1): void {
-    const totals = this.#totals;
-    this.#drops[cause] += count;
-    totals.discarded += count;
+    this.#add(TOTAL_NAMES.length + CAUSE_INDEX[cause], count);
+    this.#add(CELL.discarded, count);
     const statistic = DROP_CAUSES[cause];
-    if (statistic !== undefined) totals[statistic] += count;
-    if (cause !== 'bad-icv') return;
-    if (protocol === 'esp') totals.espAuthenticationFailures += count;
-    else totals.ahAuthenticationFailures += count;
+    if (statistic !== undefined) this.#add(CELL[statistic], count);
+    if (cause === 'bad-icv')
+      this.#add(protocol === 'esp' ? CELL.espAuthenticationFailures : CELL.ahAuthenticationFailures, count);
   }
 
   /** Adds what one SA has counted. */
   addSa(protocol: 'esp' | 'ah', direction: 'inbound' | 'outbound', { packets, octets, drops = {} }: SaCounters): void {
     const [packetsName, octetsName] = SA_STATISTICS[protocol][direction];
-    this.#totals[packetsName] += packets;
-    this.#totals[octetsName] += octets;
+    this.#add(CELL[packetsName], packets);
+    this.#add(CELL[octetsName], octets);
     for (const [cause, count] of Object.entries(drops)) if (isDropCause(cause)) this.drop(cause, protocol, count);
   }
 
+  /** Adds what another data plane has counted, from its cells. */
+  addAll(cells: Float64Array): void {
+    for (const [index, count] of cells.entries()) this.#add(index, count);
+  }
+
   snapshot(): DataPlaneCounters {
-    return { ...this.#totals, drops: { ...this.#drops } };
+    const totals: Record<TotalName, number> = { ...CELL };
+    for (const name of TOTAL_NAMES) totals[name] = this.#cells[CELL[name]] ?? 0;
+    const drops: Record<DropCause, number> = { ...CAUSE_INDEX };
+    for (const [index, cause] of CAUSES.entries()) drops[cause] = this.#cells[TOTAL_NAMES.length + index] ?? 0;
+    return { ...totals, drops };
+  }
+
+  #add(index: number, count: number): void {
+    this.#cells[index] = (this.#cells[index] ?? 0) + count;
   }
 }
 
@@ -172,34 +221,31 @@ const SA_STATISTICS = {
   ah: { inbound: ['ahInputPackets', 'ahInputBytes'], outbound: ['ahOutputPackets', 'ahOutputBytes'] },
 } as const;
 
-function isDropCause(text: string): text is DropCause {
-  return Object.hasOwn(DROP_CAUSES, text);
+/** Where packets and octets of inner packets lie among the cells of an SA; its drops, by cause, come behind them. */
+export const SA_PACKETS_CELL = 0;
+export const SA_OCTETS_CELL = 1;
+const SA_DROPS_CELL = 2;
+
+/** How many cells the counters of one SA take. */
+export const SA_COUNTER_CELLS = SA_DROPS_CELL + CAUSES.length;
+
+/** Counts a packet that was dropped after it had found its SA, in the cells of that SA. */
+export function countSaDrop(cells: Float64Array, cause: DropCause): void {
+  const index = SA_DROPS_CELL + CAUSE_INDEX[cause];
+  cells[index] = (cells[index] ?? 0) + 1;
 }
 
-function noDrops(): Record<DropCause, number> {
+/** What the cells of an SA say, as plain data. */
+export function readSaCounters(cells: Float64Array): SaCounters {
+  const drops = CAUSES.map((cause, index): [DropCause, number] => [cause, cells[SA_DROPS_CELL + index] ?? 0]);
+  const seen = drops.filter(([, count]) => count > 0);
   return {
-    'malformed-outer': 0,
-    truncated: 0,
-    'partial-block': 0,
-    'unknown-spi': 0,
-    'early-packet': 0,
-    'wrong-encapsulation': 0,
-    'expired-sa': 0,
-    replayed: 0,
-    'bad-icv': 0,
-    'bad-padding': 0,
-    'bad-next-header': 0,
-    'malformed-inner': 0,
-    'selector-mismatch': 0,
-    'ecn-not-capable': 0,
-    'no-policy': 0,
-    'reassembly-failed': 0,
-    'outside-selectors': 0,
-    'discard-policy': 0,
-    'no-sa': 0,
-    'sequence-exhausted': 0,
-    'exceeds-mtu': 0,
-    'unsuitable-for-transport': 0,
-    'unpredictable-route': 0,
+    packets: cells[SA_PACKETS_CELL] ?? 0,
+    octets: cells[SA_OCTETS_CELL] ?? 0,
+    ...(seen.length > 0 && { drops: Object.fromEntries(seen) }),
   };
+}
+
+function isDropCause(text: string): text is DropCause {
+  return Object.hasOwn(DROP_CAUSES, text);
 }

@@ -25,6 +25,8 @@ export interface DataPlaneEnvironment {
   readonly random: RandomSource;
   /** Whether `transmitIp` ends in something that replaces an IPv4 identification of zero, as a raw socket does. */
   readonly isZeroIdentificationReplaced?: boolean;
+  /** Where the totals are counted, COUNTER_CELLS of them; absent: where nobody else sees them. */
+  readonly counterCells?: Float64Array;
 }
 
 /**
@@ -35,7 +37,7 @@ export class DataPlane {
   readonly #crypto: PacketCryptoProvider;
   readonly #associations = new SecurityAssociationDatabase();
   readonly #policies = new SecurityPolicyDatabase();
-  readonly #counters = new Counters();
+  readonly #counters: Counters;
   readonly #outbound: Outbound;
   readonly #inbound: Inbound;
   readonly #dummies: Dummies;
@@ -44,6 +46,7 @@ export class DataPlane {
 
   constructor(environment: DataPlaneEnvironment) {
     this.#crypto = environment.crypto;
+    this.#counters = new Counters(environment.counterCells);
     this.#outbound = new Outbound(
       this.#policies,
       this.#counters,
@@ -54,18 +57,21 @@ export class DataPlane {
     this.#inbound = new Inbound(this.#associations, this.#policies, this.#counters, this.#outbound);
   }
 
-  /** Carries out a command of the control plane; one that cannot be is answered with a `refused` event. */
-  handleCommand(now: Instant, command: DataPlaneCommand, out: DataPlaneOutbox): void {
+  /**
+   * Carries out a command of the control plane; one that cannot be is answered with a `refused` event. An SA that it adds counts in
+   * `cells`, SA_COUNTER_CELLS of them, or, without, where nobody else sees it.
+   */
+  handleCommand(now: Instant, command: DataPlaneCommand, out: DataPlaneOutbox, cells?: Float64Array): void {
     switch (command.kind) {
       case 'reserve-spi':
         if (!this.#associations.reserve(command.spi, command.protocol))
           out.event({ kind: 'refused', command: command.kind, spi: command.spi, reason: 'too many SPIs are reserved' });
         return;
       case 'add-inbound':
-        this.#addInbound(now, command.sa, out);
+        this.#addInbound(now, command.sa, out, cells);
         return;
       case 'add-outbound':
-        this.#addOutbound(now, command.sa, out);
+        this.#addOutbound(now, command.sa, out, cells);
         return;
       case 'use-outbound':
         this.#useOutbound(now, command.policy, command.spi, out);
@@ -184,10 +190,10 @@ export class DataPlane {
     return sa?.usage.counters();
   }
 
-  #addInbound(now: Instant, description: IpsecSa, out: DataPlaneOutbox): void {
+  #addInbound(now: Instant, description: IpsecSa, out: DataPlaneOutbox, cells: Float64Array | undefined): void {
     const isThere = this.#associations.inbound(description.spi) !== undefined;
     const transform = this.#transformFor(description, isThere);
-    const sa = transform.ok ? new InboundSa(now, description, transform.value) : undefined;
+    const sa = transform.ok ? new InboundSa(now, description, transform.value, cells) : undefined;
     if (!transform.ok || !sa || !this.#associations.addInbound(sa)) {
       refuse('add-inbound', description, transform.ok ? TOO_MANY_SAS : transform.error, out);
       return;
@@ -196,12 +202,12 @@ export class DataPlane {
     this.#inbound.flushEarly(now, sa.spi, out);
   }
 
-  #addOutbound(now: Instant, description: IpsecSa, out: DataPlaneOutbox): void {
+  #addOutbound(now: Instant, description: IpsecSa, out: DataPlaneOutbox, cells: Float64Array | undefined): void {
     const { spi, remoteAddress } = description;
     const isThere = this.#associations.outbound(spi).some((sa) => sa.remoteAddress === remoteAddress);
     const transform = this.#transformFor(description, isThere);
     const pathMtu = this.#pathMtus.get(description.udp?.remote.address ?? remoteAddress);
-    const sa = transform.ok ? new OutboundSa(now, description, transform.value, pathMtu) : undefined;
+    const sa = transform.ok ? new OutboundSa(now, description, transform.value, pathMtu, cells) : undefined;
     if (!transform.ok || !sa || !this.#associations.addOutbound(sa)) {
       refuse('add-outbound', description, transform.ok ? TOO_MANY_SAS : transform.error, out);
       return;

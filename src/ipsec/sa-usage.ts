@@ -1,7 +1,14 @@
 import { after, type Instant, milliseconds, NEVER, seconds, toMilliseconds } from '../lib/time.ts';
 import type { SaCounters } from '../model/data-plane.ts';
 import type { SaLifetime } from '../model/ipsec-sa.ts';
-import type { DropCause } from './counters.ts';
+import {
+  countSaDrop,
+  type DropCause,
+  readSaCounters,
+  SA_COUNTER_CELLS,
+  SA_OCTETS_CELL,
+  SA_PACKETS_CELL,
+} from './counters.ts';
 
 const KILOBYTE = 1024; // RFC 2407 §4.5: lifetimes in kilobytes are of 1024 octets
 const EVENT_INTERVAL = milliseconds(1000);
@@ -9,11 +16,12 @@ const EVENT_INTERVAL = milliseconds(1000);
 /** Which limit was reached: `soft` asks for a rekey, `hard` ends the SA. */
 export type LifetimeLimit = 'soft' | 'hard';
 
-/** What an SA has carried, and when that, or its age, wears it out (RFC 4301 §4.4.2.1). */
+/**
+ * What an SA has carried, and when that, or its age, wears it out (RFC 4301 §4.4.2.1). Its counters, SA_COUNTER_CELLS of them, may lie where
+ * another thread reads them: nobody else writes them.
+ */
 export class SaUsage {
-  packets = 0;
-  /** Octets of inner packets. */
-  octets = 0;
+  readonly #cells: Float64Array;
   readonly #lifetime: SaLifetime;
   readonly #softAt: Instant;
   readonly #hardAt: Instant;
@@ -25,9 +33,9 @@ export class SaUsage {
   #pathEventDueAt: Instant;
   #dummyPackets = 0;
   #dummyOctets = 0;
-  #drops: Map<DropCause, number> | undefined;
 
-  constructor(now: Instant, lifetime: SaLifetime) {
+  constructor(now: Instant, lifetime: SaLifetime, cells: Float64Array = new Float64Array(SA_COUNTER_CELLS)) {
+    this.#cells = cells;
     this.#lifetime = lifetime;
     this.#softAt = instantAfter(now, lifetime.softSeconds);
     this.#hardAt = instantAfter(now, lifetime.hardSeconds);
@@ -49,22 +57,22 @@ export class SaUsage {
 
   /** Counts a packet that was dropped after it had found this SA. */
   drop(cause: DropCause): void {
-    this.#drops ??= new Map();
-    this.#drops.set(cause, (this.#drops.get(cause) ?? 0) + 1);
+    countSaDrop(this.#cells, cause);
   }
 
   /** What has been counted, as plain data. */
   counters(): SaCounters {
-    const { packets, octets } = this;
-    return { packets, octets, ...(this.#drops && { drops: Object.fromEntries(this.#drops) }) };
+    return readSaCounters(this.#cells);
   }
 
   /** Counts one packet; says so when a limit is reached, once for each. */
   count(octets: number): LifetimeLimit | undefined {
-    this.packets += 1;
-    this.octets += octets;
-    if (this.packets < this.#nextPackets && this.octets < this.#nextOctets) return undefined;
-    return this.#reachVolumeLimit();
+    const cells = this.#cells;
+    const packets = (cells[SA_PACKETS_CELL] ?? 0) + 1;
+    const total = (cells[SA_OCTETS_CELL] ?? 0) + octets;
+    cells[SA_PACKETS_CELL] = packets;
+    cells[SA_OCTETS_CELL] = total;
+    return packets < this.#nextPackets && total < this.#nextOctets ? undefined : this.#reachVolumeLimit();
   }
 
   /** Counts a dummy of so many octets: it carries nothing, but wears the key out as any packet does (RFC 4301 §4.4.2.1). */
@@ -73,8 +81,8 @@ export class SaUsage {
     this.#dummyOctets += octets;
     this.#nextPackets -= 1;
     this.#nextOctets -= octets;
-    if (this.packets < this.#nextPackets && this.octets < this.#nextOctets) return undefined;
-    return this.#reachVolumeLimit();
+    const { packets, octets: total } = this.#volume();
+    return packets < this.#nextPackets && total < this.#nextOctets ? undefined : this.#reachVolumeLimit();
   }
 
   /** Ends the SA before its time, as a sequence number counter that is used up does; `false` if it had ended already. */
@@ -105,14 +113,19 @@ export class SaUsage {
 
   #reachVolumeLimit(): LifetimeLimit | undefined {
     const { softPackets, hardPackets, softKilobytes, hardKilobytes } = this.#lifetime;
-    const packets = this.packets + this.#dummyPackets;
-    const octets = this.octets + this.#dummyOctets;
+    const volume = this.#volume();
+    const packets = volume.packets + this.#dummyPackets;
+    const octets = volume.octets + this.#dummyOctets;
     const isHard = packets >= limitOf(hardPackets) || octets >= limitOf(hardKilobytes) * KILOBYTE;
     if (isHard) return this.#expire('hard');
     const isSoft = packets >= limitOf(softPackets) || octets >= limitOf(softKilobytes) * KILOBYTE;
     this.#nextPackets = limitOf(hardPackets) - this.#dummyPackets;
     this.#nextOctets = limitOf(hardKilobytes) * KILOBYTE - this.#dummyOctets;
     return isSoft ? this.#expire('soft') : undefined;
+  }
+
+  #volume(): { readonly packets: number; readonly octets: number } {
+    return { packets: this.#cells[SA_PACKETS_CELL] ?? 0, octets: this.#cells[SA_OCTETS_CELL] ?? 0 };
   }
 
   #expire(limit: LifetimeLimit): LifetimeLimit | undefined {

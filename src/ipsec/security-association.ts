@@ -36,7 +36,7 @@ abstract class SecurityAssociation {
   /** Octets of ESP header and IV, or of the whole AH. */
   readonly headerLength: number;
 
-  constructor(now: Instant, sa: IpsecSa, transform: Transform) {
+  constructor(now: Instant, sa: IpsecSa, transform: Transform, cells: Float64Array | undefined) {
     this.spi = sa.spi;
     this.protocol = sa.protocol;
     this.mode = sa.mode;
@@ -47,7 +47,7 @@ abstract class SecurityAssociation {
     this.wrappedInAh = sa.wrappedInAh;
     this.selectors = selectorMatcher(sa.selectors);
     this.transform = transform;
-    this.usage = new SaUsage(now, sa.lifetime);
+    this.usage = new SaUsage(now, sa.lifetime, cells);
     this.headerLength =
       sa.protocol === 'esp'
         ? ESP_HEADER_LENGTH + transform.ivLength
@@ -78,8 +78,8 @@ export class OutboundSa extends SecurityAssociation {
   #innerMtu = 0;
   #bundled: OutboundSa | undefined;
 
-  constructor(now: Instant, sa: IpsecSa, transform: Transform, pathMtu = PATH_MTU_DEFAULT) {
-    super(now, sa, transform);
+  constructor(now: Instant, sa: IpsecSa, transform: Transform, pathMtu = PATH_MTU_DEFAULT, cells?: Float64Array) {
+    super(now, sa, transform, cells);
     this.udp = udpPathOf(sa);
     this.#sequenceLimit = sa.extendedSequenceNumbers ? EXTENDED_SEQUENCE_LIMIT : SEQUENCE_LIMIT;
     this.outer = new OuterHeader(sa.localAddress, sa.remoteAddress, sa.protocol);
@@ -150,8 +150,8 @@ export class InboundSa extends SecurityAssociation {
   /** Whether a packet that opens is known to come from the peer. */
   readonly isVerifying: boolean;
 
-  constructor(now: Instant, sa: IpsecSa, transform: Transform) {
-    super(now, sa, transform);
+  constructor(now: Instant, sa: IpsecSa, transform: Transform, cells?: Float64Array) {
+    super(now, sa, transform, cells);
     this.udp = udpPathOf(sa);
     this.spiWord = sa.spi | 0;
     this.localWords = addressWords(sa.localAddress);

@@ -87,21 +87,21 @@ export class ControlServer {
   #answer(socket: Socket, line: string): void {
     const request = parseRequest(line);
     if (request === undefined) send(socket, { id: 0, kind: 'error', error: 'not a request' });
-    else
-      void this.#carryOut(socket, request).then(
-        (answer) => send(socket, answer),
-        (error) => send(socket, { id: request.id, kind: 'error', error: String(error) }),
-      );
+    else send(socket, this.#carryOut(socket, request));
   }
 
-  async #carryOut(socket: Socket, request: ControlRequest): Promise<ControlMessage> {
+  #carryOut(socket: Socket, request: ControlRequest): ControlMessage {
     const { id } = request;
     if (request.kind === 'subscribe') {
       this.#subscribers.add(socket);
       return { id, kind: 'output', text: '', value: true };
     }
-    const result = await executeCommand(request.words, this.#view);
-    return result.ok ? { id, kind: 'output', ...result.value } : { id, kind: 'error', error: result.error };
+    try {
+      const result = executeCommand(request.words, this.#view);
+      return result.ok ? { id, kind: 'output', ...result.value } : { id, kind: 'error', error: result.error };
+    } catch (error) {
+      return { id, kind: 'error', error: String(error) };
+    }
   }
 }
 

@@ -81,10 +81,10 @@ const STATISTICS: IpsecStatistics = {
   discarded: 129,
 };
 
-test('show security ike security-associations keeps Junos’ columns, whatever the length of the index', async () => {
+test('show security ike security-associations keeps Junos’ columns, whatever the length of the index', () => {
   const view = viewOf({ ikeSas: [IKE_SA, { ...IKE_SA, index: 10827715, state: 'down', mode: 'aggressive' }] });
   assert.equal(
-    await output('show security ike security-associations', view),
+    output('show security ike security-associations', view),
     [
       'Index   State  Initiator cookie  Responder cookie  Mode           Remote Address   ',
       '2859309 UP     0011223344556677  8899aabbccddeeff  Main           203.0.113.1',
@@ -94,8 +94,8 @@ test('show security ike security-associations keeps Junos’ columns, whatever t
   );
 });
 
-test('the detail of a phase 1 SA names its algorithms as Junos does', async () => {
-  const text = await output('show sec ike sa detail', viewOf({ ikeSas: [IKE_SA] }));
+test('the detail of a phase 1 SA names its algorithms as Junos does', () => {
+  const text = output('show sec ike sa detail', viewOf({ ikeSas: [IKE_SA] }));
   for (const line of [
     'IKE peer 203.0.113.1, Index 2859309, Gateway Name: branch',
     '  Role: Responder, State: UP',
@@ -114,10 +114,10 @@ test('the detail of a phase 1 SA names its algorithms as Junos does', async () =
     assert.ok(text.split('\n').includes(line), `${line}\n is not in\n${text}`);
 });
 
-test('show security ipsec security-associations prints a pair of lines, the SPI without leading zeros', async () => {
+test('show security ipsec security-associations prints a pair of lines, the SPI without leading zeros', () => {
   const sas = [IPSEC_SA, { ...IPSEC_SA, policy: policyId('other'), hardLifetimeRemainingSeconds: 27739 }];
   assert.equal(
-    await output('show security ipsec security-associations', viewOf({ ipsecSas: sas })),
+    output('show security ipsec security-associations', viewOf({ ipsecSas: sas })),
     [
       '  Total active tunnels: 2     Total Ipsec sas: 2',
       '  ID    Algorithm       SPI      Life:sec/kb  Mon lsys Port  Gateway   ',
@@ -130,8 +130,8 @@ test('show security ipsec security-associations prints a pair of lines, the SPI 
   );
 });
 
-test('the detail of a tunnel shows its identities, its history and both directions', async () => {
-  const text = await output('show security ipsec sa detail vpn-name to-branch', viewOf({ ipsecSas: [IPSEC_SA] }));
+test('the detail of a tunnel shows its identities, its history and both directions', () => {
+  const text = output('show security ipsec sa detail vpn-name to-branch', viewOf({ ipsecSas: [IPSEC_SA] }));
   for (const line of [
     'ID: 131073 Virtual-system: root, VPN Name: to-branch',
     '  Local Identity: ipv4_subnet(any:0,[0..7]=10.1.0.0/24)',
@@ -145,14 +145,11 @@ test('the detail of a tunnel shows its identities, its history and both directio
     assert.ok(text.split('\n').includes(line), `${line}\n is not in\n${text}`);
 });
 
-test('show security ipsec statistics detail says why packets were dropped, and only what happened', async () => {
+test('show security ipsec statistics detail says why packets were dropped, and only what happened', () => {
   const drops = { ...new Counters().snapshot().drops, 'selector-mismatch': 100, 'outside-selectors': 29 };
-  const statistics = async () => ({ ...STATISTICS, drops, bypassedPackets: 3, dummyPackets: 1, dummiesSent: 2 });
-  const text = await output('show security ipsec statistics detail', { ...viewOf({}), statistics });
-  assert.ok(
-    text.startsWith(await output('show security ipsec statistics', viewOf({}))),
-    'all that Junos prints, and then',
-  );
+  const statistics = () => ({ ...STATISTICS, drops, bypassedPackets: 3, dummyPackets: 1, dummiesSent: 2 });
+  const text = output('show security ipsec statistics detail', { ...viewOf({}), statistics });
+  assert.ok(text.startsWith(output('show security ipsec statistics', viewOf({}))), 'all that Junos prints, and then');
   assert.deepEqual(text.split('\n').slice(-6), [
     'Dropped, by cause:',
     '  selector-mismatch: 100',
@@ -163,58 +160,58 @@ test('show security ipsec statistics detail says why packets were dropped, and o
   ]);
 });
 
-test('show security ipsec statistics index asks for one tunnel, by the ID that the list of SAs gives it', async () => {
+test('show security ipsec statistics index asks for one tunnel, by the ID that the list of SAs gives it', () => {
   const asked: (string | undefined)[] = [];
-  const statistics = async (policy?: string) => {
+  const statistics = (policy?: string) => {
     asked.push(policy);
     return STATISTICS;
   };
   const view = { ...viewOf({}), statistics };
-  await output('show security ipsec statistics index 131074', view);
-  await output('show security ipsec statistics', view);
+  output('show security ipsec statistics index 131074', view);
+  output('show security ipsec statistics', view);
   assert.deepEqual(asked, ['other', undefined]);
-  assert.equal(await output('show security ipsec statistics index 131075', view), 'There is no tunnel 131075\n');
+  assert.equal(output('show security ipsec statistics index 131075', view), 'There is no tunnel 131075\n');
 });
 
-test('show security ipsec statistics aligns its numbers', async () => {
-  const text = await output('show security ipsec statistics', viewOf({}));
+test('show security ipsec statistics aligns its numbers', () => {
+  const text = output('show security ipsec statistics', viewOf({}));
   assert.ok(
     text.startsWith('ESP Statistics:\n  Encrypted bytes:         14689428\n  Decrypted bytes:          7909692\n'),
   );
   assert.ok(text.endsWith('  Invalid SPI: 0, TS check fail: 129\n  Exceeds tunnel MTU: 0\n  Discarded: 129\n'));
 });
 
-test('without SAs the IKE table is empty and the IPsec table says zero', async () => {
-  assert.equal(await output('show security ike security-associations', viewOf({})), '');
+test('without SAs the IKE table is empty and the IPsec table says zero', () => {
+  assert.equal(output('show security ike security-associations', viewOf({})), '');
   assert.match(
-    await output('show security ipsec security-associations', viewOf({})),
+    output('show security ipsec security-associations', viewOf({})),
     /Total active tunnels: 0 {5}Total Ipsec sas: 0/,
   );
 });
 
-test('clear says nothing, and reaches only what was named', async () => {
+test('clear says nothing, and reaches only what was named', () => {
   const cleared: unknown[] = [];
   const view = { ...viewOf({}), clearIke: (filter: unknown) => cleared.push(filter) };
-  assert.equal(await output('clear security ike security-associations 203.0.113.1', view), '');
-  assert.equal(await output('clear security ike security-associations index 7', view), '');
+  assert.equal(output('clear security ike security-associations 203.0.113.1', view), '');
+  assert.equal(output('clear security ike security-associations index 7', view), '');
   assert.deepEqual(cleared, [{ remoteAddress: '203.0.113.1' }, { index: 7 }]);
 });
 
-test('a command that does not fit is answered with what would', async () => {
-  const problem = async (text: string): Promise<string> => {
-    const result = await executeCommand(text.split(' '), viewOf({}));
+test('a command that does not fit is answered with what would', () => {
+  const problem = (text: string): string => {
+    const result = executeCommand(text.split(' '), viewOf({}));
     assert.ok(!result.ok);
     return result.error;
   };
-  assert.equal(await problem('show security i'), 'i: ambiguous: ike | ipsec');
-  assert.equal(await problem('show security ike'), 'the command is not complete: security-associations');
-  assert.equal(await problem('show route'), 'route: unknown; expected security');
-  assert.equal(await problem('show security ipsec statistics now'), 'now: unknown; expected brief | detail | index');
-  assert.equal(await problem('show security ike sa index'), 'index needs a value');
+  assert.equal(problem('show security i'), 'i: ambiguous: ike | ipsec');
+  assert.equal(problem('show security ike'), 'the command is not complete: security-associations');
+  assert.equal(problem('show route'), 'route: unknown; expected security');
+  assert.equal(problem('show security ipsec statistics now'), 'now: unknown; expected brief | detail | index');
+  assert.equal(problem('show security ike sa index'), 'index needs a value');
 });
 
-async function output(command: string, view: GatewayView): Promise<string> {
-  const result = await executeCommand(command.split(' '), view);
+function output(command: string, view: GatewayView): string {
+  const result = executeCommand(command.split(' '), view);
   assert.ok(result.ok, JSON.stringify(result));
   return result.value.text;
 }
@@ -230,7 +227,7 @@ function viewOf(given: { ikeSas?: readonly IkeSaStatus[]; ipsecSas?: readonly Ip
     ipsecSas: () => given.ipsecSas ?? [],
     policies: () => [policyId('to-branch'), policyId('other')],
     tunnelEvents: () => [event],
-    statistics: async () => STATISTICS,
+    statistics: () => STATISTICS,
     clearIke: () => 0,
     clearIpsec: () => 0,
   };

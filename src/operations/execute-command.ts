@@ -17,15 +17,12 @@ export interface CommandOutput {
 }
 
 /** Carries out one operator's command. The error is a sentence for the operator; nothing was changed then. */
-export async function executeCommand(
-  words: readonly string[],
-  view: GatewayView,
-): Promise<Result<CommandOutput, string>> {
+export function executeCommand(words: readonly string[], view: GatewayView): Result<CommandOutput, string> {
   const parsed = parseCommand(words);
-  return parsed.ok ? ok(await execute(parsed.value, view)) : err(parsed.error);
+  return parsed.ok ? ok(execute(parsed.value, view)) : err(parsed.error);
 }
 
-async function execute(command: OperationalCommand, view: GatewayView): Promise<CommandOutput> {
+function execute(command: OperationalCommand, view: GatewayView): CommandOutput {
   const isDetail = command.level === 'detail';
   switch (command.kind) {
     case 'show-ike-sas': {
@@ -47,7 +44,7 @@ async function execute(command: OperationalCommand, view: GatewayView): Promise<
       const policy = index === undefined ? undefined : tunnelPolicy(index, view.policies());
       if (index !== undefined && policy === undefined)
         return { text: `There is no tunnel ${index}\n`, value: undefined };
-      const totals = await view.statistics(policy);
+      const totals = view.statistics(policy);
       const causes = command.level === 'detail' ? renderDropCauses(totals) : '';
       return { text: renderIpsecStatistics(totals) + causes, value: totals };
     }

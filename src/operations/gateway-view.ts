@@ -11,8 +11,8 @@ export interface GatewayView {
   policies(): readonly PolicyId[];
   /** Newest first. */
   tunnelEvents(vpn: string): readonly TunnelEventLine[];
-  /** In total, or of one policy's SAs as they are now. The packet engine is asked, hence the wait. Not every data plane knows more than Junos prints. */
-  statistics(policy?: PolicyId): Promise<IpsecStatistics & Partial<DataPlaneCounters>>;
+  /** In total, or of one policy's SAs as they are now. Not every data plane knows more than Junos prints. */
+  statistics(policy?: PolicyId): IpsecStatistics & Partial<DataPlaneCounters>;
   /** Return how many SAs they ended; the peers are told. */
   clearIke(filter: { readonly index?: number; readonly remoteAddress?: IpAddress }): number;
   clearIpsec(filter: { readonly spi?: Spi; readonly vpn?: string }): number;

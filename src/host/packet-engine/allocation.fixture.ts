@@ -5,6 +5,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { isMainThread, MessageChannel, type MessagePort, Worker, workerData } from 'node:worker_threads';
+import { SA_COUNTER_CELLS } from '../../ipsec/counters.ts';
 import { innerPacket, policy, saPair, selectors } from '../../ipsec/two-planes.fixture.ts';
 import { invariant } from '../../lib/invariant.ts';
 import { SeededRandom } from '../../lib/random.ts';
@@ -14,6 +15,7 @@ import { policyId } from '../../model/ipsec-sa.ts';
 import { check, EFD_NONBLOCK, libc, NativeMemory } from '../libc.ts';
 import { PacketEngine } from './engine.ts';
 import { socketPair, udpSocket } from './engine-bench.fixture.ts';
+import { allocateCounterMemory, readCounters, sharedCells } from './engine-counters.ts';
 import type { EngineReport, EngineRequest } from './messages.ts';
 import { randomSuperPacket } from './naive-offload.fixture.ts';
 
@@ -71,23 +73,24 @@ function runEngine(settings: AllocationSettings): void {
         policy: policy({ id: inbound.policy, order: 2, selectors: any, tunnelInterface: 'st0.1' }),
       },
     },
-    { kind: 'command', command: { kind: 'add-outbound', sa: outbound } },
-    { kind: 'command', command: { kind: 'add-inbound', sa: inbound } },
+    { kind: 'command', command: { kind: 'add-outbound', sa: outbound }, cells: sharedCells(SA_COUNTER_CELLS) },
+    { kind: 'command', command: { kind: 'add-inbound', sa: inbound }, cells: sharedCells(SA_COUNTER_CELLS) },
     { kind: 'command', command: { kind: 'use-outbound', policy: id, spi: outbound.spi } },
   ]);
+  const counters = allocateCounterMemory();
   const samples: { readonly heap: number; readonly opened: number }[] = [];
   // Reports come out here at once: this thread has no turns of its event loop while the engine runs.
   port1.postMessage = (reports: readonly EngineReport[]) => {
     for (const report of reports)
-      if (report.kind === 'counters')
+      if (report.kind === 'settled')
         samples.push({
           heap: process.memoryUsage().heapUsed,
-          opened: report.counters.dataPlane.espDecryptedPackets,
+          opened: readCounters([counters]).dataPlane.espDecryptedPackets,
         });
   };
   const data: Feeder = { settings, from: out.far, to: back.far, wake, port: port2 };
   new Worker(fileURLToPath(import.meta.url), { workerData: data, transferList: [port2], execArgv: [] }).unref();
-  new PacketEngine({ wakeDescriptor: wake, rawSockets: [], without: [] }, port1).run();
+  new PacketEngine({ wakeDescriptor: wake, rawSockets: [], counters, without: [] }, port1).run();
   const [before, after] = samples;
   invariant(before !== undefined && after !== undefined, 'the engine was asked twice');
   const packets = after.opened - before.opened;
@@ -121,9 +124,9 @@ function feed({ settings, from, to, wake, port }: Feeder): void {
     }
   };
   turn(settings.warmUp);
-  ask({ kind: 'count', id: 1, spis: [] });
+  ask({ kind: 'settle', id: 1 });
   turn(settings.packets);
-  ask({ kind: 'count', id: 2, spis: [] });
+  ask({ kind: 'settle', id: 2 });
   ask({ kind: 'stop' });
 }
 

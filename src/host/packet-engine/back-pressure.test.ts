@@ -78,7 +78,8 @@ test('a network that takes nothing: what does not fit is dropped and counted, an
     read += frames.length;
     await counted(bench, 'tunnel-read', read);
     // Read is not yet sent.
-    return (await bench.counters()).engine;
+    await bench.settle();
+    return bench.counters().engine;
   };
   const full = await until(sendBatch, (counters) => counters['socket-buffer-full'] > 5 * BATCH);
   assert.equal(full['socket-sent'] + full['socket-buffer-full'], read, 'every packet was sent or counted');
@@ -87,7 +88,7 @@ test('a network that takes nothing: what does not fit is dropped and counted, an
   assert.ok(bench.drain() > 0);
   const after = await sendBatch();
   assert.equal(after['socket-buffer-full'], full['socket-buffer-full'], 'nothing was lost any more');
-  assert.equal((await bench.counters()).dataPlane.discarded, 0, 'the data plane knows nothing of it');
+  assert.equal(bench.counters().dataPlane.discarded, 0, 'the data plane knows nothing of it');
   await bench.stop();
 });
 
@@ -109,7 +110,8 @@ async function counted(
   wanted: number,
 ): Promise<EngineCounters['engine']> {
   for (let attempt = 0; attempt < 10_000; attempt++) {
-    const { engine } = await bench.counters();
+    await bench.settle();
+    const { engine } = bench.counters();
     if (engine[name] === wanted) return engine;
   }
   throw new Error(`${name} never came to ${wanted}`);

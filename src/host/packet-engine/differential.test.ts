@@ -154,7 +154,8 @@ class Comparison {
   }
 
   async finish(): Promise<void> {
-    const { dataPlane } = await this.#bench.counters();
+    await this.#bench.settle();
+    const { dataPlane } = this.#bench.counters();
     assert.deepEqual(dataPlane, this.#plain.counters());
     assert.deepEqual(
       this.#bench.events.filter(({ kind }) => kind === 'refused'),

@@ -20,14 +20,7 @@ import { readSocketAddress } from '../socket-address.ts';
 import { Arena } from './arena.ts';
 import { EngineTally } from './engine-counters.ts';
 import { EngineOutbox } from './engine-outbox.ts';
-import type {
-  CountedSa,
-  EngineFeature,
-  EngineRawSocket,
-  EngineReport,
-  EngineRequest,
-  EngineSettings,
-} from './messages.ts';
+import type { EngineFeature, EngineRawSocket, EngineReport, EngineRequest, EngineSettings } from './messages.ts';
 import { createPacketCrypto } from './openssl-packet-crypto.ts';
 import { OutboundArea } from './outbound-area.ts';
 import { createPacketArithmetic, ScalarArithmetic } from './packet-arithmetic.ts';
@@ -54,7 +47,7 @@ export class PacketEngine implements Readable {
   readonly descriptor: number;
   readonly #port: MessagePort;
   readonly #arena = new Arena(ARENA_LENGTH);
-  readonly #tally = new EngineTally();
+  readonly #tally: EngineTally;
   readonly #poller = new Poller();
   readonly #dataPlane: DataPlane;
   readonly #out: EngineOutbox;
@@ -75,12 +68,16 @@ export class PacketEngine implements Readable {
     this.#port = port;
     this.descriptor = settings.wakeDescriptor;
     this.#without = settings.without;
+    this.#tally = new EngineTally(settings.counters.engine);
     const crypto = createPacketCrypto(this.#arena, settings.without, (text) => this.#notice(text));
     const arithmetic = createPacketArithmetic(this.#arena, settings.without);
     if (crypto === nodePacketCrypto)
       this.#notice('OpenSSL cannot be reached: packets are encrypted through Node, slower');
     if (arithmetic instanceof ScalarArithmetic) this.#notice('no WebAssembly vectors: checksums are slower');
-    this.#dataPlane = new DataPlane({ crypto, random: systemRandom, isZeroIdentificationReplaced: true });
+    this.#dataPlane = new DataPlane({
+      ...{ crypto, random: systemRandom, isZeroIdentificationReplaced: true },
+      counterCells: settings.counters.dataPlane,
+    });
     const batches = {
       send: new SendBatch(
         this.#arena,
@@ -166,7 +163,7 @@ export class PacketEngine implements Readable {
       case 'command':
         if (request.command.kind === 'remove') this.#isTurnWanted = true;
         if (request.command.kind === 'add-outbound') this.#measureLink(request.command.sa);
-        return this.#dataPlane.handleCommand(now, request.command, this.#out);
+        return this.#dataPlane.handleCommand(now, request.command, this.#out, request.cells);
       case 'transmit':
         return this.#out.transmitUdp(request.path, request.datagram, 0, request.datagram.length, IKE_HEADER);
       case 'add-tunnel': {
@@ -202,8 +199,6 @@ export class PacketEngine implements Readable {
       case 'remove-udp-socket':
         this.#poller.remove(request.descriptor);
         return this.#out.removeUdpPort(request.descriptor);
-      case 'count':
-        return this.#reportCounters(request.id, request.spis);
       case 'settle':
         return this.#report({ kind: 'settled', id: request.id });
       case 'stop':
@@ -227,15 +222,6 @@ export class PacketEngine implements Readable {
     if (!remote || !this.#linkQuestions.take(this.#now())) return;
     const mtu = this.#linkMtus.get(undefined, remote.address);
     if (mtu !== undefined) this.#dataPlane.handleLinkMtu(remote.address, mtu);
-  }
-
-  #reportCounters(id: number, spis: readonly CountedSa[]): void {
-    this.#report({
-      kind: 'counters',
-      id,
-      counters: { dataPlane: this.#dataPlane.counters(), engine: this.#tally.snapshot() },
-      sas: spis.map(({ direction, spi, remoteAddress }) => this.#dataPlane.saCounters(direction, spi, remoteAddress)),
-    });
   }
 
   /** Says something about this host once. */

@@ -25,7 +25,7 @@ const SECOND_SOCKET = /no second socket for a port/;
 for (const { without, offload, said } of CASES)
   test(`the engine says once what is missing: ${without.join(', ') || 'no feature'} missing, TUN offload ${offload}`, async () => {
     const bench = new EngineBench({ offload, without });
-    await bench.counters();
+    await bench.settle();
     const expected = [...said, SECOND_SOCKET];
     assert.equal(bench.notices.length, expected.length, bench.notices.join('\n'));
     for (const [index, pattern] of expected.entries()) assert.match(bench.notices[index] ?? '', pattern);

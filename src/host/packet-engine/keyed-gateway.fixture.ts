@@ -112,8 +112,9 @@ const lines = createInterface({ input: process.stdin });
 lines.on('line', async (line) => {
   const [command = '', generation = '0'] = line.split(' ');
   if (command === 'count') {
+    await engine.settle();
     const controlDelay = { mean: delay.mean / 1e6, highest: delay.max / 1e6 };
-    console.log(JSON.stringify({ ...(await engine.count([])), controlDelay }));
+    console.log(JSON.stringify({ counters: engine.counters(), controlDelay }));
     delay.reset();
     delay.enable();
     return;

@@ -2,8 +2,8 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { Namespaces } from '../../../lab/namespaces.ts';
-import type { EngineSnapshot } from '../engine-client.ts';
 import type { KeyedGatewaySettings } from './keyed-gateway.fixture.ts';
+import type { EngineCounters } from './messages.ts';
 
 /** The outer network between the two namespaces `a` and `b`. */
 export const OUTER = { a: '192.0.2.1', b: '192.0.2.2', a6: '2001:db8::1', b6: '2001:db8::2' } as const;
@@ -57,9 +57,10 @@ export class KeyedGateway {
   }
 
   /** The engine's counters; and how late the control thread was since the last call, in milliseconds. */
-  async counters(): Promise<
-    EngineSnapshot & { readonly controlDelay: { readonly mean: number; readonly highest: number } }
-  > {
+  async counters(): Promise<{
+    readonly counters: EngineCounters;
+    readonly controlDelay: { readonly mean: number; readonly highest: number };
+  }> {
     this.#child.stdin?.write('count\n');
     const line = await this.#lines.next();
     return JSON.parse(line.value ?? '{}');

@@ -2,9 +2,9 @@
 
 import type { DataPlaneCounters } from '../../ipsec/counters.ts';
 import type { AddressFamily, IpAddress, UdpPath } from '../../model/address.ts';
-import type { DataPlaneCommand, DataPlaneEvent, SaCounters } from '../../model/data-plane.ts';
-import type { Spi } from '../../model/ipsec-sa.ts';
+import type { DataPlaneCommand, DataPlaneEvent } from '../../model/data-plane.ts';
 import type { TunnelOffload } from '../tunnel-device.ts';
+import type { CounterMemory } from './engine-counters.ts';
 
 export interface EngineTunnel {
   readonly name: string;
@@ -34,6 +34,7 @@ export interface EngineRawSocket {
 export interface EngineSettings {
   readonly wakeDescriptor: number;
   readonly rawSockets: readonly EngineRawSocket[];
+  readonly counters: CounterMemory;
   /** What to do without, though it may be there: for tests of what older systems do. */
   readonly without: readonly EngineFeature[];
 }
@@ -54,32 +55,20 @@ export type EngineFeature =
   | 'openssl';
 
 export type EngineRequest =
-  | { readonly kind: 'command'; readonly command: DataPlaneCommand }
+  /** An SA that the command adds counts in `cells`, which the control thread reads. */
+  | { readonly kind: 'command'; readonly command: DataPlaneCommand; readonly cells?: Float64Array }
   | { readonly kind: 'transmit'; readonly path: UdpPath; readonly datagram: Uint8Array }
   | { readonly kind: 'add-tunnel'; readonly tunnel: EngineTunnel }
   | { readonly kind: 'remove-tunnel'; readonly name: string }
   | { readonly kind: 'add-udp-socket'; readonly socket: EngineUdpSocket }
   | { readonly kind: 'remove-udp-socket'; readonly descriptor: number }
-  | { readonly kind: 'count'; readonly id: number; readonly spis: readonly CountedSa[] }
-  /** Answered by `idle` once everything before it has been carried out. */
+  /** Answered by `settled` once everything before it has been carried out, and the turn that it fell into is over. */
   | { readonly kind: 'settle'; readonly id: number }
   | { readonly kind: 'stop' };
-
-export interface CountedSa {
-  readonly direction: 'inbound' | 'outbound';
-  readonly spi: Spi;
-  readonly remoteAddress?: IpAddress;
-}
 
 export type EngineReport =
   | { readonly kind: 'datagram'; readonly path: UdpPath; readonly datagram: Uint8Array }
   | { readonly kind: 'event'; readonly event: DataPlaneEvent }
-  | {
-      readonly kind: 'counters';
-      readonly id: number;
-      readonly counters: EngineCounters;
-      readonly sas: readonly (SaCounters | undefined)[];
-    }
   | { readonly kind: 'notice'; readonly text: string }
   | { readonly kind: 'settled'; readonly id: number }
   | { readonly kind: 'stopped' };

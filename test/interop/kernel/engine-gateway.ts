@@ -91,7 +91,8 @@ export class EngineGateway extends GuestGateway {
   }
 
   async counters(): Promise<DataPlaneCounters> {
-    return (await this.#engine.count([])).counters.dataPlane;
+    await this.#engine.settle();
+    return this.#engine.counters().dataPlane;
   }
 
   async stop(): Promise<void> {
