@@ -1,8 +1,7 @@
 // The programs that `npm run bench` compares: each joins namespaces `a` and `b` by one tunnel, in which `a` and `b` have addresses.
 
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Namespaces } from '../lab/namespaces.ts';
@@ -12,19 +11,26 @@ import type { EncryptionAlgorithm, IntegrityAlgorithm } from '../src/model/algor
 import { Charon, whyNoCharon } from '../test/interop/charon.ts';
 import { swanctlConfiguration } from '../test/interop/swanctl-configuration.ts';
 
-/** A tunnel that runs: where the other end is reached, seen from `a`, and the processes that carry it. */
+/** A tunnel that runs. */
 export interface RunningTunnel {
+  /** Where the other end is reached, seen from `a`. */
   readonly peer: string;
+  /** The processes that carry it, where they are known. */
   readonly processIds: readonly number[];
+  /** How late the control threads were since the last call, in milliseconds; not for those that have none. */
+  controlDelays?(): Promise<readonly { readonly mean: number; readonly highest: number }[]>;
   stop(): Promise<void>;
 }
 
 /** One program with one algorithm. */
 export interface Contender {
   readonly name: string;
+  /** As it stands in a table. */
+  readonly title: string;
   /** Why it cannot run here, or `undefined` if it can. */
   whyNot(): string | undefined;
-  start(namespaces: Namespaces): Promise<RunningTunnel>;
+  /** `folder` is empty, and the contender's own until it has stopped. */
+  start(namespaces: Namespaces, folder: string): Promise<RunningTunnel>;
 }
 
 const INNER = { a: '10.9.0.1', b: '10.9.0.2' };
@@ -33,14 +39,17 @@ const LAN = { a: '10.91.0.1', b: '10.92.0.1' };
 /** No tunnel at all: the ceiling. */
 export const RAW_VETH: Contender = {
   name: 'raw veth',
+  title: 'the cable alone (veth)',
   whyNot: () => undefined,
   start: () => Promise.resolve({ peer: OUTER.b, processIds: [], stop: () => Promise.resolve() }),
 };
 
 /** Sallyport's engine with SAs keyed by hand. */
 export function sallyport(encryption: EncryptionAlgorithm, integrity: IntegrityAlgorithm, tunnelCount = 1): Contender {
+  const algorithms = `${encryption}${integrity === 'none' ? '' : ` ${integrity}`}`;
   return {
-    name: `Sallyport ${encryption}${integrity === 'none' ? '' : ` ${integrity}`}`,
+    name: `Sallyport ${algorithms}`,
+    title: `**Sallyport, ${algorithms}**`,
     whyNot: () => undefined,
     start: async (namespaces) => {
       const gateways = await Promise.all(
@@ -49,6 +58,7 @@ export function sallyport(encryption: EncryptionAlgorithm, integrity: IntegrityA
       return {
         peer: INNER.b,
         processIds: gateways.flatMap((gateway) => gateway.processId ?? []),
+        controlDelays: () => Promise.all(gateways.map(async (gateway) => (await gateway.counters()).controlDelay)),
         stop: async () => {
           for (const gateway of gateways) await gateway.stop();
         },
@@ -94,9 +104,9 @@ function startKeyed(
 export function strongSwan(espProposal: string): Contender {
   return {
     name: `strongSwan kernel-libipsec ${espProposal}`,
+    title: `strongSwan kernel-libipsec, ${espProposal.replace(/-modp\d+$/, '')}`,
     whyNot: whyNoCharon,
-    start: async (namespaces) => {
-      const folder = mkdtempSync(join(tmpdir(), 'bench-charon-'));
+    start: async (namespaces, folder) => {
       for (const side of ['a', 'b'] as const) {
         namespaces.ip(side, 'address', 'add', `${LAN[side]}/32`, 'dev', 'lo');
         // Debian's charon installs its routes with a source address; the host's own default has to lead somewhere.
@@ -115,6 +125,8 @@ export function strongSwan(espProposal: string): Contender {
           remoteAddress: OUTER[far],
           localLan: `${LAN[side]}/32`,
           remoteLan: `${LAN[far]}/32`,
+          // What the benchmark's own gateways have, so that reordering costs both the same.
+          child: 'replay_window = 1024',
         });
         daemons.push(await Charon.start(namespaces, side, join(folder, side), { swanctl }));
       }
@@ -129,7 +141,6 @@ export function strongSwan(espProposal: string): Contender {
             namespaces.ip(side, 'route', 'delete', 'default', 'dev', 'wire');
             namespaces.ip(side, 'address', 'delete', `${LAN[side]}/32`, 'dev', 'lo');
           }
-          rmSync(folder, { recursive: true, force: true });
         },
       };
     },
@@ -142,9 +153,9 @@ const WIREGUARD = '/usr/bin/wireguard-go';
 /** wireguard-go, the user-space WireGuard. */
 export const WIREGUARD_GO: Contender = {
   name: 'wireguard-go',
+  title: 'wireguard-go',
   whyNot: () => [WIREGUARD, '/usr/bin/wg'].find((path) => !existsSync(path))?.replace(/^/, 'no '),
-  start: async (namespaces) => {
-    const folder = mkdtempSync(join(tmpdir(), 'bench-wireguard-'));
+  start: async (namespaces, folder) => {
     const ends = (['a', 'b'] as const).map((side) => {
       const privateKey = namespaces.run(side, 'wg', ['genkey']).stdout.trim();
       const file = join(folder, side);
@@ -177,7 +188,6 @@ export const WIREGUARD_GO: Contender = {
       stop: async () => {
         for (const child of children) child.kill('SIGTERM');
         await sleep(500);
-        rmSync(folder, { recursive: true, force: true });
       },
     };
   },
@@ -188,9 +198,9 @@ const OPENVPN = '/usr/sbin/openvpn';
 /** OpenVPN over UDP with AES-256-GCM and a certificate of its own for each end. */
 export const OPEN_VPN: Contender = {
   name: 'OpenVPN AES-256-GCM',
+  title: 'OpenVPN, aes-256-gcm, UDP, without its kernel module',
   whyNot: () => [OPENVPN, '/usr/bin/openssl'].find((path) => !existsSync(path))?.replace(/^/, 'no '),
-  start: async (namespaces) => {
-    const folder = mkdtempSync(join(tmpdir(), 'bench-openvpn-'));
+  start: async (namespaces, folder) => {
     const fingerprints = (['a', 'b'] as const).map((side) => {
       const files = ['-keyout', join(folder, `${side}.key`), '-out', join(folder, `${side}.crt`)];
       const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
@@ -226,7 +236,6 @@ export const OPEN_VPN: Contender = {
       stop: async () => {
         for (const child of children) child.kill('SIGTERM');
         await sleep(500);
-        rmSync(folder, { recursive: true, force: true });
       },
     };
   },

@@ -1,78 +1,132 @@
-// Round-trip times through one tunnel, idle and beside a TCP stream at full speed, and what idleness costs.
-// `node dist/bench/latency.js [--runs N]`; needs root.
+// Round-trip times through one tunnel, idle and beside a TCP stream at full speed, what idleness costs, and how late the control thread is
+// at full load. `node dist/bench/latency.js [--runs N] [--seconds S] [--only NAME]`; needs root, ping and iperf3.
 
-import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { joinedNamespaces } from '../src/host/packet-engine/keyed-pair.fixture.ts';
-import { type Contender, RAW_VETH, sallyport, strongSwan, WIREGUARD_GO } from './contenders.ts';
-import { describeMachine, measurePing, measureTcp, spreadOf } from './measure.ts';
+import { RAW_VETH, sallyport, strongSwan } from './contenders.ts';
+import { measurePings, measureTcp, quantile, startTcpServer } from './measure.ts';
+import { type Goal, spreadText, submit, verdict } from './report.ts';
+import { engineThread, type Thread, threadsOf } from './threads.ts';
+import { type Turn, takeTurns } from './turns.ts';
 
-const { values } = parseArgs({ options: { runs: { type: 'string' }, only: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { runs: { type: 'string' }, seconds: { type: 'string' }, only: { type: 'string' } },
+});
 const RUNS = Number(values.runs ?? 5);
-const PINGS = 60;
-const LOAD_SECONDS = 6;
-const IDLE_SECONDS = 5;
-const CONTENDERS: readonly Contender[] = [
-  RAW_VETH,
-  strongSwan('aes256gcm16-modp2048'),
-  sallyport('aes-256-gcm', 'none'),
-  WIREGUARD_GO,
-];
+/** Of each series of pings, of the load, and of idleness. */
+const SECONDS = Number(values.seconds ?? 3);
+/** Milliseconds between pings. */
+const INTERVALS = [200, 50, 5];
+const LOADED_INTERVAL = 20;
+const LOAD_STARTS_IN = 500;
 
-console.log(`${new Date().toISOString().slice(0, 10)}; ${describeMachine()}; ${RUNS} runs, in turns`);
-const idle = new Map<string, number[]>();
-const loaded = new Map<string, number[]>();
-for (let run = 0; run < RUNS; run++) for (const contender of CONTENDERS) await measure(contender);
-print('idle', idle);
-print('beside a TCP stream', loaded);
+const LOADED = { median: 'loaded, median', late: 'loaded, 99 %', highest: 'loaded, longest' };
+const IDLE = { engine: 'wake-ups of the engine', all: 'wake-ups of all threads' };
+const DELAY = { mean: 'control thread late, mean', highest: 'control thread late, longest' };
+const CHARON = strongSwan('aes256gcm16-modp2048');
+const OURS = sallyport('aes-256-gcm', 'none');
+const CONTENDERS = [RAW_VETH, CHARON, OURS];
 
-async function measure(contender: Contender): Promise<void> {
-  if (values.only !== undefined && !contender.name.includes(values.only)) return;
-  const obstacle = contender.whyNot();
-  if (obstacle !== undefined) return console.log(`${contender.name}: left out, ${obstacle}`);
-  const namespaces = joinedNamespaces('bench');
-  try {
-    const tunnel = await contender.start(namespaces);
-    await measurePing(namespaces, tunnel.peer, 10);
-    const quiet = await measurePing(namespaces, tunnel.peer, PINGS);
-    const load = measureTcp(namespaces, tunnel.peer, LOAD_SECONDS, 1, false);
-    await sleep(1500);
-    const busy = await measurePing(namespaces, tunnel.peer, PINGS);
-    await load;
-    await sleep(500);
-    const before = switchesOf(tunnel.processIds);
-    await sleep(IDLE_SECONDS * 1000);
-    const wakeUps = (switchesOf(tunnel.processIds) - before) / IDLE_SECONDS;
-    idle.set(contender.name, [...(idle.get(contender.name) ?? []), quiet.average]);
-    loaded.set(contender.name, [...(loaded.get(contender.name) ?? []), busy.average]);
-    const cost = tunnel.processIds.length === 0 ? '' : `; ${wakeUps.toFixed(1)} wake-ups a second when idle, both ends`;
-    console.log(
-      `${contender.name}: ${quiet.average} ms idle, ${busy.average} (at most ${busy.maximum}) ms loaded${cost}`,
-    );
-    await tunnel.stop();
-  } catch (error) {
-    console.log(`${contender.name}: ${error instanceof Error ? error.message : String(error)}`);
-  } finally {
-    namespaces.remove();
+const results = await takeTurns(CONTENDERS, RUNS, values.only, measure);
+const figures = [...INTERVALS.map(idleName), LOADED.median, LOADED.late, LOADED.highest];
+submit({
+  title: 'Round-trip times, idleness, and the control thread',
+  tables: [
+    {
+      columns: ['round-trip time, ms', ...figures],
+      rows: CONTENDERS.map(({ title, name }) => [title, ...figures.map((figure) => results.cell(name, figure, 3))]),
+    },
+    {
+      columns: ['Sallyport, the gateway that has more of it', ''],
+      rows: [
+        ['wake-ups of the engine’s thread a second, an idle tunnel being up', results.cell(OURS.name, IDLE.engine, 2)],
+        ['wake-ups of all threads of the process a second', results.cell(OURS.name, IDLE.all, 2)],
+        ['control thread late beside a TCP stream, mean, ms', results.cell(OURS.name, DELAY.mean, 2)],
+        ['control thread late beside a TCP stream, longest, ms', results.cell(OURS.name, DELAY.highest, 2)],
+      ],
+    },
+  ],
+  goals: [...INTERVALS.flatMap(idleGoal), ...loadGoals(), ...idlenessGoal()],
+  notes: [
+    `${RUNS} runs; series of pings of ${SECONDS} s, in turns: the median of each series, or what is said. Idle: with this long between two pings; loaded: beside one TCP stream, a ping each ${LOADED_INTERVAL} ms.`,
+    ...results.omissions,
+  ],
+});
+
+async function measure({ namespaces, tunnel, record }: Turn): Promise<void> {
+  await startTcpServer(namespaces);
+  await measureTcp(namespaces, tunnel.peer, 1);
+  await sleep(1000);
+  const before = tunnel.processIds.map(threadsOf);
+  await sleep(SECONDS * 1000);
+  const wakeUps = before.map((threads) => wakeUpsSince(threads));
+  if (wakeUps.length > 0) {
+    record(IDLE.engine, Math.max(...wakeUps.map(({ engine }) => engine)));
+    record(IDLE.all, Math.max(...wakeUps.map(({ all }) => all)));
+  }
+  for (const interval of INTERVALS) {
+    const times = await measurePings(namespaces, tunnel.peer, Math.ceil((SECONDS * 1000) / interval), interval);
+    record(idleName(interval), quantile(times, 0.5));
+  }
+  // From the first call on, the control threads are watched.
+  await tunnel.controlDelays?.();
+  const load = measureTcp(namespaces, tunnel.peer, SECONDS + 1);
+  await sleep(LOAD_STARTS_IN);
+  await tunnel.controlDelays?.();
+  const count = Math.ceil((SECONDS * 1000) / LOADED_INTERVAL);
+  const times = await measurePings(namespaces, tunnel.peer, count, LOADED_INTERVAL);
+  const delays = (await tunnel.controlDelays?.()) ?? [];
+  await load;
+  record(LOADED.median, quantile(times, 0.5));
+  record(LOADED.late, quantile(times, 0.99));
+  record(LOADED.highest, quantile(times, 1));
+  if (delays.length > 0) {
+    record(DELAY.mean, Math.max(...delays.map(({ mean }) => mean)));
+    record(DELAY.highest, Math.max(...delays.map(({ highest }) => highest)));
   }
 }
 
-/** How often the threads of these processes have gone to sleep by themselves, which is how often they were awake. */
-function switchesOf(processIds: readonly number[]): number {
-  let total = 0;
-  for (const id of processIds)
-    for (const task of readdirSync(`/proc/${id}/task`)) {
-      const status = readFileSync(`/proc/${id}/task/${task}/status`, 'utf8');
-      total += Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1] ?? 0);
-    }
-  return total;
+/** A second, in the seconds of idleness that have just passed. */
+function wakeUpsSince(threads: readonly Thread[]): { readonly engine: number; readonly all: number } {
+  const countOf = (thread: Thread) => (thread.wakeUps() - thread.wakeUpsBefore) / SECONDS;
+  const engine = engineThread(threads);
+  return {
+    engine: engine ? countOf(engine) : Number.NaN,
+    all: threads.reduce((sum, thread) => sum + countOf(thread), 0),
+  };
 }
 
-function print(what: string, results: ReadonlyMap<string, readonly number[]>): void {
-  console.log(`\nRound-trip time, ${what}: ms, median (lowest to highest)`);
-  for (const [name, times] of results) {
-    const { median, lowest, highest } = spreadOf(times);
-    console.log(`  ${name.padEnd(52)} ${median.toFixed(3)} (${lowest.toFixed(3)} to ${highest.toFixed(3)})`);
-  }
+function idleName(interval: number): string {
+  return `idle, each ${interval} ms`;
+}
+
+function idleGoal(interval: number): readonly Goal[] {
+  const ratio = results.ratio(OURS.name, CHARON.name, idleName(interval));
+  if (!ratio) return [];
+  const what = `round-trip time, ${idleName(interval)}, beside strongSwan`;
+  return [{ what, found: spreadText(ratio, 2), wanted: 'half', verdict: verdict(ratio.median <= 0.5) }];
+}
+
+function loadGoals(): readonly Goal[] {
+  const ratio = results.ratio(OURS.name, CHARON.name, LOADED.median);
+  const longest = results.spread(OURS.name, LOADED.highest);
+  if (!ratio || !longest) return [];
+  return [
+    { what: 'round-trip time beside a TCP stream, beside strongSwan', found: spreadText(ratio, 2), wanted: '' },
+    { what: 'round-trip time beside a TCP stream, longest', found: `${spreadText(longest, 1)} ms`, wanted: 'bounded' },
+  ];
+}
+
+function idlenessGoal(): readonly Goal[] {
+  const spread = results.spread(OURS.name, IDLE.engine);
+  if (!spread) return [];
+  const what = 'wake-ups of the engine’s thread when idle';
+  return [
+    {
+      what,
+      found: `${spreadText(spread, 2)} a second`,
+      wanted: '0 beyond timers',
+      verdict: verdict(spread.median === 0),
+    },
+  ];
 }

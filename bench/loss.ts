@@ -1,56 +1,96 @@
 // TCP through one tunnel while packets between the gateways are lost or overtaken: goodput beside strongSwan's.
-// `node dist/bench/loss.js [--runs N] [--seconds S]`; needs root, and nft.
+// `node dist/bench/loss.js [--runs N] [--seconds S] [--only NAME]`; needs root, iperf3, ethtool and nft.
 
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import type { Namespaces } from '../lab/namespaces.ts';
-import { joinedNamespaces } from '../src/host/packet-engine/keyed-pair.fixture.ts';
-import { type Contender, sallyport, strongSwan, WIREGUARD_GO } from './contenders.ts';
-import { describeMachine, measureTcp, spreadOf } from './measure.ts';
+import { sallyport, strongSwan, WIREGUARD_GO } from './contenders.ts';
+import { measureTcp, startTcpServer } from './measure.ts';
+import { type Goal, spreadText, submit } from './report.ts';
+import { type Turn, takeTurns } from './turns.ts';
 
-const { values } = parseArgs({ options: { runs: { type: 'string' }, seconds: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { runs: { type: 'string' }, seconds: { type: 'string' }, only: { type: 'string' } },
+});
 const RUNS = Number(values.runs ?? 5);
-const SECONDS = Number(values.seconds ?? 4);
-const ONE_OF = [1000, 100];
-const CONTENDERS: readonly Contender[] = [
-  strongSwan('aes256gcm16-modp2048'),
-  sallyport('aes-256-gcm', 'none'),
-  WIREGUARD_GO,
+const SECONDS = Number(values.seconds ?? 2);
+const WARM_UP_SECONDS = 1;
+const GIGA = 1e-9;
+const MARK = '0x5a';
+const SIDES = ['a', 'b'] as const;
+const delayer = new URL('./delayer.js', import.meta.url).pathname;
+
+const NOTHING = 'nothing lost';
+const WAYS: readonly { readonly name: string; readonly rule: string }[] = [
+  { name: NOTHING, rule: '' },
+  { name: 'one packet in 1,000 lost', rule: 'numgen random mod 1000 0 drop' },
+  { name: 'one packet in 100 lost', rule: 'numgen random mod 100 0 drop' },
+  { name: 'one packet in 100 overtaken', rule: `numgen random mod 100 0 meta mark set ${MARK}` },
 ];
+const CHARON = strongSwan('aes256gcm16-modp2048');
+const OURS = sallyport('aes-256-gcm', 'none');
+const CONTENDERS = [CHARON, OURS, WIREGUARD_GO];
 
-console.log(`${new Date().toISOString().slice(0, 10)}; ${describeMachine()}; ${RUNS} runs of ${SECONDS} s, in turns`);
-const results = new Map<string, number[]>();
-for (let run = 0; run < RUNS; run++)
-  for (const oneOf of ONE_OF) for (const contender of CONTENDERS) await measure(contender, oneOf);
-console.log('\nTCP, 1 stream: Gbit/s, median (lowest to highest)');
-for (const [name, bits] of results) {
-  const { median, lowest, highest } = spreadOf(bits.map((value) => value / 1e9));
-  console.log(`  ${name.padEnd(62)} ${median.toFixed(3)} (${lowest.toFixed(3)} to ${highest.toFixed(3)})`);
-}
+const results = await takeTurns(CONTENDERS, RUNS, values.only, measure);
+submit({
+  title: 'Loss and reordering',
+  tables: [
+    {
+      columns: ['TCP, one stream, Gbit/s', ...WAYS.map(({ name }) => name)],
+      rows: CONTENDERS.map(({ title, name }) => [title, ...WAYS.map((way) => results.cell(name, way.name, 3, GIGA))]),
+    },
+  ],
+  goals: WAYS.filter(({ name }) => name !== NOTHING).flatMap(({ name }) => goal(name)),
+  notes: [
+    `${RUNS} runs of ${SECONDS} s, in turns; tx-udp-segmentation off, so that a loss takes one packet and not a whole message of 45. Both ways alike; an overtaken packet comes 1 to 3 ms late.`,
+    ...results.omissions,
+  ],
+});
 
-async function measure(contender: Contender, oneOf: number): Promise<void> {
-  const obstacle = contender.whyNot();
-  if (obstacle !== undefined) return console.log(`${contender.name}: left out, ${obstacle}`);
-  const namespaces = joinedNamespaces('bench');
-  const name = `${contender.name}, one packet in ${oneOf} lost`;
-  try {
-    const tunnel = await contender.start(namespaces);
-    for (const side of ['a', 'b']) losePackets(namespaces, side, oneOf);
-    const bits = await measureTcp(namespaces, tunnel.peer, SECONDS, 1, false);
-    results.set(name, [...(results.get(name) ?? []), bits]);
-    console.log(`${name}: ${(bits / 1e9).toFixed(3)} Gbit/s`);
-    await tunnel.stop();
-  } catch (error) {
-    console.log(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-  } finally {
-    namespaces.remove();
+async function measure({ namespaces, tunnel, record }: Turn): Promise<void> {
+  await startTcpServer(namespaces);
+  const delayers: ChildProcess[] = [];
+  for (const side of SIDES) {
+    mustRun(namespaces, side, 'ethtool', '-K', 'wire', 'tx-udp-segmentation', 'off');
+    delayers.push(await startDelayer(namespaces, side));
   }
+  await measureTcp(namespaces, tunnel.peer, WARM_UP_SECONDS);
+  for (const { name, rule } of WAYS) {
+    for (const side of SIDES) setRule(namespaces, side, rule);
+    record(name, await measureTcp(namespaces, tunnel.peer, SECONDS));
+  }
+  for (const child of delayers) child.kill();
 }
 
-/** The interface splits nothing here, since else one loss would take a whole message of 45 packets. */
-function losePackets(namespaces: Namespaces, side: string, oneOf: number): void {
-  namespaces.run(side, 'ethtool', ['-K', 'wire', 'tx-udp-segmentation', 'off']);
-  const rule = `iif wire meta l4proto udp numgen random mod ${oneOf} 0 drop`;
-  const script = `table inet loss { chain input { type filter hook prerouting priority -300; ${rule}; }; }`;
-  const done = namespaces.run(side, '/bin/sh', ['-c', `echo '${script}' | nft -f -`]);
-  if (done.status !== 0) throw new Error(`nft: ${done.stderr}`);
+/** What is marked leaves this host's own way, through a device whose program gives it back a little later. */
+async function startDelayer(namespaces: Namespaces, side: string): Promise<ChildProcess> {
+  const child = namespaces.spawn(side, process.execPath, ['--enable-source-maps', delayer, 'late'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  if (child.stdout) await once(child.stdout, 'data');
+  namespaces.ip(side, 'link', 'set', 'late', 'mtu', '9000', 'up');
+  namespaces.enableForwarding(side);
+  // Before the table of local addresses, which would otherwise have it at once.
+  namespaces.ip(side, 'rule', 'add', 'priority', '1', 'lookup', 'local');
+  namespaces.ip(side, 'rule', 'delete', 'priority', '0');
+  namespaces.ip(side, 'rule', 'add', 'priority', '0', 'fwmark', MARK, 'lookup', '77');
+  namespaces.ip(side, 'route', 'add', 'default', 'dev', 'late', 'table', '77');
+  return child;
+}
+
+function setRule(namespaces: Namespaces, side: string, rule: string): void {
+  const chain = `chain input { type filter hook prerouting priority -300; ${rule && `iif wire meta l4proto udp ${rule};`} }`;
+  const script = `table inet bench; delete table inet bench; table inet bench { ${chain}; }`;
+  mustRun(namespaces, side, 'nft', script);
+}
+
+function mustRun(namespaces: Namespaces, side: string, program: string, ...args: readonly string[]): void {
+  const done = namespaces.run(side, program, args);
+  if (done.status !== 0) throw new Error(`${program}: ${done.stderr}`);
+}
+
+function goal(figure: string): readonly Goal[] {
+  const ratio = results.ratio(OURS.name, CHARON.name, figure);
+  return ratio ? [{ what: `${figure}, beside strongSwan`, found: spreadText(ratio, 1), wanted: '' }] : [];
 }

@@ -1,58 +1,48 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Namespaces } from '../lab/namespaces.ts';
 
-/** Goodput of a TCP transfer from `a` to `peer`, in bits per second; `reverse` sends the other way. */
+/** Takes the TCP transfers that `measureTcp` makes, in namespace `b`, until the namespaces are removed. */
+export async function startTcpServer(namespaces: Namespaces): Promise<void> {
+  namespaces.spawn('b', 'iperf3', ['-s'], { stdio: 'ignore' });
+  await sleep(300);
+}
+
+/** Goodput of a TCP transfer from `a` to `peer`, in bits per second; `reverse` sends the other way. Whole seconds. */
 export async function measureTcp(
   namespaces: Namespaces,
   peer: string,
   seconds: number,
-  streams: number,
-  reverse: boolean,
+  streams = 1,
+  reverse = false,
 ): Promise<number> {
-  const server = namespaces.spawn('b', 'iperf3', ['-s', '-1'], { stdio: 'ignore' });
-  await sleep(300);
-  const flags = ['-c', peer, '-t', String(seconds), '-O', '1', '-P', String(streams), '-J', ...(reverse ? ['-R'] : [])];
+  const flags = ['-c', peer, '-t', String(seconds), '-P', String(streams), '-J', ...(reverse ? ['-R'] : [])];
   const done = await namespaces.runAsync('a', 'iperf3', flags, (seconds + 20) * 1000);
-  server.kill();
   const report = JSON.parse(done.stdout || '{}');
   const bits = report.end?.sum_received?.bits_per_second;
   if (typeof bits !== 'number') throw new Error(`iperf3 to ${peer}: ${report.error ?? done.stderr}`);
   return bits;
 }
 
-/** Packets of UDP delivered a second, and the share lost, when `a` sends `rate` bits a second (0: as fast as it can) in packets of `length` octets. */
-export async function measureUdp(
-  namespaces: Namespaces,
-  peer: string,
-  seconds: number,
-  length: number,
-  rate: number,
-): Promise<{ readonly packetsPerSecond: number; readonly lossShare: number }> {
-  const server = namespaces.spawn('b', 'iperf3', ['-s', '-1'], { stdio: 'ignore' });
-  await sleep(300);
-  const flags = ['-u', '-c', peer, '-t', String(seconds), '-l', String(length), '-b', String(rate), '-J'];
-  const done = await namespaces.runAsync('a', 'iperf3', flags, (seconds + 20) * 1000);
-  server.kill();
-  const sum = JSON.parse(done.stdout || '{}').end?.sum;
-  if (typeof sum?.packets !== 'number')
-    throw new Error(`iperf3 -u to ${peer}: ${done.stdout.slice(0, 300)}${done.stderr}`);
-  return {
-    packetsPerSecond: (sum.packets - sum.lost_packets) / sum.seconds,
-    lossShare: sum.packets === 0 ? 1 : sum.lost_packets / sum.packets,
-  };
-}
-
-/** Round-trip times of pings from `a`, in milliseconds. */
-export async function measurePing(
+/** Round-trip times of pings from `a` that were answered, in milliseconds, in ascending order. */
+export async function measurePings(
   namespaces: Namespaces,
   peer: string,
   count: number,
-): Promise<{ readonly minimum: number; readonly average: number; readonly maximum: number }> {
-  const done = await namespaces.runAsync('a', 'ping', ['-c', String(count), '-i', '0.05', '-q', peer], 60_000);
-  const [, minimum, average, maximum] = /= ([\d.]+)\/([\d.]+)\/([\d.]+)\//.exec(done.stdout) ?? [];
-  return { minimum: Number(minimum), average: Number(average), maximum: Number(maximum) };
+  intervalMilliseconds: number,
+): Promise<readonly number[]> {
+  const flags = ['-n', '-c', String(count), '-i', String(intervalMilliseconds / 1000), '-W', '2', peer];
+  const done = await namespaces.runAsync('a', 'ping', flags, count * intervalMilliseconds + 10_000);
+  const times = [...done.stdout.matchAll(/ time=([\d.]+) ms/g)].map(([, time]) => Number(time));
+  if (times.length === 0) throw new Error(`ping ${peer}: no answer ${done.stderr}`);
+  return times.sort((a, b) => a - b);
+}
+
+/** The value below which this share of the ascending values lies. */
+export function quantile(ascending: readonly number[], share: number): number {
+  return ascending[Math.min(ascending.length - 1, Math.floor(ascending.length * share))] ?? Number.NaN;
 }
 
 export interface Spread {
@@ -76,3 +66,20 @@ export function describeMachine(): string {
   const load = readFileSync('/proc/loadavg', 'utf8').split(' ')[0];
   return `${cpus().length} x ${processor}, Linux ${release()}, Node ${process.versions.node}, OpenSSL ${process.versions.openssl}, load ${load}`;
 }
+
+/** The versions of the programs that are measured beside, or measure; those that are missing are named so. */
+export function describePrograms(): string {
+  return PROGRAMS.map(([name, program, args, pattern]) => {
+    const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+    const version = pattern.exec(`${stdout ?? ''}${stderr ?? ''}`)?.[1];
+    return version === undefined ? `no ${name}` : `${name} ${version}`;
+  }).join(', ');
+}
+
+const PROGRAMS: readonly (readonly [name: string, program: string, args: readonly string[], version: RegExp])[] = [
+  ['strongSwan', '/usr/lib/ipsec/charon', ['--version'], /strongSwan (\S+)/],
+  ['wireguard-go', 'wireguard-go', ['--version'], /wireguard-go v?(\S+)/],
+  ['OpenVPN', 'openvpn', ['--version'], /OpenVPN (\S+)/],
+  ['openssl (program)', 'openssl', ['version'], /OpenSSL (\S+)/],
+  ['iperf3', 'iperf3', ['--version'], /iperf (\S+)/],
+];

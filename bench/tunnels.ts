@@ -5,43 +5,53 @@ import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { joinedNamespaces } from '../src/host/packet-engine/keyed-pair.fixture.ts';
 import { sallyport, tunnelPeer } from './contenders.ts';
-import { describeMachine, spreadOf } from './measure.ts';
+import { type Goal, spreadText, submit, verdict } from './report.ts';
+import { type Results, type Turn, takeTurns } from './turns.ts';
 
 const { values } = parseArgs({ options: { runs: { type: 'string' }, seconds: { type: 'string' } } });
 const RUNS = Number(values.runs ?? 5);
-const SECONDS = Number(values.seconds ?? 5);
+const SECONDS = Number(values.seconds ?? 2);
 const COUNTS = [1, 100, 1000];
+/** Within a fifth of what one tunnel carries. */
+const SHARE_MIN = 0.8;
+const GIGA = 1e-9;
 const flows = new URL('./flows.js', import.meta.url).pathname;
 
-console.log(`${new Date().toISOString().slice(0, 10)}; ${describeMachine()}; ${RUNS} runs of ${SECONDS} s, in turns`);
-const results = new Map<string, number[]>();
-for (let run = 0; run < RUNS; run++)
-  for (const count of COUNTS)
-    for (const tunnels of new Set([1, count])) {
-      const name = `${count} flows through ${tunnels} ${tunnels === 1 ? 'tunnel' : 'tunnels'}`;
-      const bits = await measure(count, tunnels);
-      results.set(name, [...(results.get(name) ?? []), bits]);
-      console.log(`${name}: ${(bits / 1e9).toFixed(2)} Gbit/s`);
-    }
-console.log('\nTCP: Gbit/s of all flows, median (lowest to highest)');
-for (const [name, bits] of results) {
-  const { median, lowest, highest } = spreadOf(bits.map((value) => value / 1e9));
-  console.log(`  ${name.padEnd(36)} ${median.toFixed(2)} (${lowest.toFixed(2)} to ${highest.toFixed(2)})`);
-}
+/** Each with as many tunnels as its place in the list says. */
+const CONTENDERS = COUNTS.map((count) => {
+  const contender = sallyport('aes-256-gcm', 'none', count);
+  return { ...contender, name: `${count} tunnels`, title: count === 1 ? 'one tunnel' : `${count} tunnels` };
+});
+const [ONE] = CONTENDERS;
 
-async function measure(flowCount: number, tunnelCount: number): Promise<number> {
-  const namespaces = joinedNamespaces('bench');
-  try {
-    const tunnel = await sallyport('aes-256-gcm', 'none', tunnelCount).start(namespaces);
-    const server = namespaces.spawn('b', process.execPath, [flows, 'serve'], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const answers = linesOf(server);
-    await answers.next();
-    const octets = async (): Promise<number> => {
-      server.stdin?.write('\n');
-      return Number((await answers.next()).value);
-    };
+const results = await takeTurns(CONTENDERS, RUNS, undefined, measure);
+submit({
+  title: 'Many tunnels',
+  tables: [
+    {
+      columns: ['Sallyport, TCP, Gbit/s of all flows', ...COUNTS.map(flowsName)],
+      rows: CONTENDERS.map(({ title, name }) => [
+        title,
+        ...COUNTS.map((count) => results.cell(name, flowsName(count), 2, GIGA)),
+      ]),
+    },
+  ],
+  goals: CONTENDERS.slice(1).flatMap(({ name }, index) => goal(results, name, COUNTS[index + 1] ?? 0)),
+  notes: [`${RUNS} runs of ${SECONDS} s, in turns.`, ...results.omissions],
+});
+
+/** One tunnel carries each number of flows, many tunnels carry one each. */
+async function measure({ contender, namespaces, record }: Turn): Promise<void> {
+  const tunnelCount = COUNTS[CONTENDERS.findIndex(({ name }) => name === contender.name)] ?? 1;
+  const server = namespaces.spawn('b', process.execPath, [flows, 'serve'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const answers = linesOf(server);
+  await answers.next();
+  const octets = async (): Promise<number> => {
+    server.stdin?.write('\n');
+    return Number((await answers.next()).value);
+  };
+  for (const flowCount of tunnelCount === 1 ? COUNTS : [tunnelCount]) {
     const peers = Array.from({ length: flowCount }, (_, index) => tunnelPeer(index % tunnelCount)).join(',');
     const client = namespaces.spawn('a', process.execPath, [flows, 'send', peers], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -51,14 +61,24 @@ async function measure(flowCount: number, tunnelCount: number): Promise<number> 
     await sleep(1000);
     const [before, startedAt] = [await octets(), performance.now()];
     await sleep(SECONDS * 1000);
-    const bits = (((await octets()) - before) * 8000) / (performance.now() - startedAt);
+    record(flowsName(flowCount), (((await octets()) - before) * 8000) / (performance.now() - startedAt));
     client.kill();
-    server.kill();
-    await tunnel.stop();
-    return bits;
-  } finally {
-    namespaces.remove();
+    await sleep(500);
   }
+  server.kill();
+}
+
+function flowsName(count: number): string {
+  return count === 1 ? 'one flow' : `${count} flows`;
+}
+
+function goal(from: Results, name: string, count: number): readonly Goal[] {
+  const ratio = ONE && from.ratio(name, ONE.name, flowsName(count));
+  if (!ratio) return [];
+  const what = `${count} flows, each through a tunnel of its own, beside as many through one`;
+  return [
+    { what, found: spreadText(ratio, 2), wanted: `${SHARE_MIN} at least`, verdict: verdict(ratio.median >= SHARE_MIN) },
+  ];
 }
 
 function linesOf(child: ChildProcess): AsyncIterator<string> {
