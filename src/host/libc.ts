@@ -32,10 +32,15 @@ export class NativeMemory {
 
   /** Writes the address of the octet at `offset` into the eight octets at `at`, a multiple of four; allocates nothing, as handing over an address would. */
   putAddress(at: number, offset: number): void {
+    this.putAddressInto(this.words, at >>> 2, offset);
+  }
+
+  /** The same into two words of other memory. */
+  putAddressInto(words: Uint32Array, index: number, offset: number): void {
     const low = this.#low + offset;
     // A typed array keeps the lower 32 bits.
-    this.words[at >>> 2] = low;
-    this.words[(at >>> 2) + 1] = low < SUBSPACE ? this.#high : this.#high + 1;
+    words[index] = low;
+    words[index + 1] = low < SUBSPACE ? this.#high : this.#high + 1;
   }
 
   static allocate(length: number): NativeMemory {
@@ -96,6 +101,15 @@ export const libc = {
   mprotect: bind('mprotect', 'int', ['uintptr_t', 'size_t', 'int']),
   memcpy: bind('memcpy', 'uintptr_t', ['uintptr_t', 'uintptr_t', 'size_t']),
   dlsym: bind('dlsym', 'uintptr_t', ['uintptr_t', 'uintptr_t']),
+  syscall: bind('syscall', 'int', [
+    'int',
+    'uintptr_t',
+    'uintptr_t',
+    'uintptr_t',
+    'uintptr_t',
+    'uintptr_t',
+    'uintptr_t',
+  ]),
   eventfd: bind('eventfd', 'int', ['uint32_t', 'int']),
   epollCreate: bind('epoll_create1', 'int', ['int']),
   epollControl: bind('epoll_ctl', 'int', ['int', 'int', 'int', 'uintptr_t']),

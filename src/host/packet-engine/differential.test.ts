@@ -75,6 +75,7 @@ const FEATURES: readonly EngineFeature[] = [
   'udp-receive-offload',
   'udp-traffic-class',
   'vectors',
+  'io-ring',
   'machine-code',
   'openssl',
 ];

@@ -20,6 +20,7 @@ import { readSocketAddress } from '../socket-address.ts';
 import { Arena } from './arena.ts';
 import { EngineTally } from './engine-counters.ts';
 import { EngineOutbox } from './engine-outbox.ts';
+import { IoRing } from './io-ring.ts';
 import type { EngineFeature, EngineRawSocket, EngineReport, EngineRequest, EngineSettings } from './messages.ts';
 import { createPacketCrypto } from './openssl-packet-crypto.ts';
 import { OutboundArea } from './outbound-area.ts';
@@ -29,6 +30,8 @@ import { RawReceiver, RawTargets } from './raw-socket.ts';
 import { ReceiveBatch } from './receive-batch.ts';
 import { SendBatch, type SendTarget } from './send-batch.ts';
 import { SuperPacketSplitter } from './super-packet.ts';
+import { TunnelInput } from './tunnel-input.ts';
+import { TunnelOutput } from './tunnel-output.ts';
 import { TunnelPort, type TunnelSurroundings } from './tunnel-port.ts';
 import { TunnelWriter } from './tunnel-writer.ts';
 import { UdpPort } from './udp-port.ts';
@@ -52,6 +55,8 @@ export class PacketEngine implements Readable {
   readonly #dataPlane: DataPlane;
   readonly #out: EngineOutbox;
   readonly #area = new OutboundArea(this.#arena, AREA_LENGTH);
+  readonly #input: TunnelInput;
+  readonly #rings: readonly (IoRing | undefined)[];
   readonly #receiveBatch = new ReceiveBatch(this.#arena);
   readonly #linkMtus = new LinkMtus();
   readonly #linkQuestions = new RateLimit(LINK_QUESTIONS_PER_SECOND_MAX);
@@ -74,6 +79,14 @@ export class PacketEngine implements Readable {
     if (crypto === nodePacketCrypto)
       this.#notice('OpenSSL cannot be reached: packets are encrypted through Node, slower');
     if (arithmetic instanceof ScalarArithmetic) this.#notice('no WebAssembly vectors: checksums are slower');
+    // One for each direction: what is to be written may still wait when more is read.
+    const [inputRing, outputRing] = [0, 1].map(() => IoRing.open(this.#arena, settings.without));
+    this.#rings = [inputRing, outputRing];
+    if (!inputRing || !outputRing)
+      this.#notice(
+        'no io_uring here, or none that reads TUN devices (Linux 6.4): each of their packets is a system call, slower',
+      );
+    this.#input = new TunnelInput(this.#arena, inputRing);
     this.#dataPlane = new DataPlane({
       ...{ crypto, random: systemRandom, isZeroIdentificationReplaced: true },
       counterCells: settings.counters.dataPlane,
@@ -85,17 +98,16 @@ export class PacketEngine implements Readable {
         (text) => this.#notice(text),
         (target) => this.#handleTooBig(target),
       ),
-      writer: new TunnelWriter(this.#arena, this.#tally, arithmetic),
+      writer: new TunnelWriter(this.#arena, new TunnelOutput(this.#arena, this.#tally, outputRing), arithmetic),
       raw: new RawTargets(settings.rawSockets),
     };
     this.#out = new EngineOutbox(this.#arena, this.#tally, batches, (event) => this.#report({ kind: 'event', event }));
     const flush = () => this.#flush();
     this.#tunnelSurroundings = {
-      arena: this.#arena,
       tally: this.#tally,
-      area: this.#area,
+      input: this.#input,
       splitter: new SuperPacketSplitter(this.#arena, arithmetic, this.#area, flush),
-      flush,
+      release: () => this.#release(),
     };
     this.#poller.add(this);
     const { bytes } = this.#arena.memory;
@@ -123,7 +135,7 @@ export class PacketEngine implements Readable {
       const now = this.#now();
       for (let index = 0; index < count; index++) this.#poller.source(index)?.handleReadable(now);
       if (now >= this.#dataPlane.nextTimeout()) this.#dataPlane.handleTimeout(now, this.#out);
-      this.#flush();
+      this.#release();
     }
     this.#isTurnWanted = false;
     this.#requestsSinceTurn = 0;
@@ -133,6 +145,7 @@ export class PacketEngine implements Readable {
       return;
     }
     this.#poller.close();
+    for (const ring of this.#rings) ring?.close();
     this.#report({ kind: 'stopped' });
     this.#sendReports();
   }
@@ -142,6 +155,12 @@ export class PacketEngine implements Readable {
     libc.read(this.descriptor, this.#wakeCount.address, 8);
     this.#handleRequests(now);
     if (++this.#requestsSinceTurn >= REQUESTS_WITHOUT_TURN_MAX) this.#isTurnWanted = true;
+  }
+
+  /** The same, when nothing that has been read is left to handle. */
+  #release(): void {
+    this.#flush();
+    this.#input.release();
   }
 
   /** Sends and writes the batch, and with it everything that the data plane is done with. */

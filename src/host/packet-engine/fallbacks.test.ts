@@ -14,6 +14,7 @@ const CASES: readonly {
   { without: [], offload: 'tcp-and-udp', said: [] },
   { without: ['openssl'], offload: 'tcp-and-udp', said: [/OpenSSL cannot be reached/] },
   { without: ['vectors'], offload: 'tcp-and-udp', said: [/no WebAssembly vectors/] },
+  { without: ['io-ring'], offload: 'tcp-and-udp', said: [/no io_uring here/] },
   { without: ['machine-code'], offload: 'tcp-and-udp', said: [/no machine code/] },
   { without: [], offload: 'tcp', said: [/no large UDP packets \(USO/] },
   { without: ['openssl', 'vectors'], offload: 'none', said: [/OpenSSL/, /vectors/, /no large packets \(TSO\)/] },

@@ -47,6 +47,8 @@ export type EngineFeature =
   | 'udp-receive-offload'
   /** The kernel tells DSCP and ECN of a datagram, and takes them, in control messages. */
   | 'udp-traffic-class'
+  /** Reads and writes of TUN devices in batches (io_uring, Linux 5.11). */
+  | 'io-ring'
   /** WebAssembly with 128-bit vectors. */
   | 'vectors'
   /** A list of native calls made by a loop in machine code. */

@@ -9,6 +9,7 @@ import { describeLoss, FlowMaker } from './flow-maker.fixture.ts';
 import { OutboundArea } from './outbound-area.ts';
 import { createPacketArithmetic, ScalarArithmetic } from './packet-arithmetic.ts';
 import { SuperPacketSplitter } from './super-packet.ts';
+import { TunnelOutput } from './tunnel-output.ts';
 import { TunnelWriter } from './tunnel-writer.ts';
 import { VIRTIO_HEADER_LENGTH } from './virtio-header.ts';
 
@@ -55,7 +56,11 @@ class JoiningBench {
     const arithmetic = isScalar ? new ScalarArithmetic(this.#arena) : createPacketArithmetic(this.#arena);
     this.#offload = offload;
     this.#area = new OutboundArea(this.#arena, 256 * 1024);
-    this.#writer = new TunnelWriter(this.#arena, new EngineTally(), arithmetic);
+    this.#writer = new TunnelWriter(
+      this.#arena,
+      new TunnelOutput(this.#arena, new EngineTally(), undefined),
+      arithmetic,
+    );
     this.#splitter = new SuperPacketSplitter(this.#arena, arithmetic, this.#area, () => this.#area.reset());
     this.#slots = this.#arena.reserve(SLOTS * SLOT_LENGTH);
     this.#read = this.#arena.reserve(70_000);

@@ -15,7 +15,7 @@ import {
   UDP_HEADER_LENGTH,
   Udp,
 } from './ip-view.ts';
-import { type OutboundArea, TUNNEL_READ_MAX } from './outbound-area.ts';
+import type { OutboundArea } from './outbound-area.ts';
 import { foldSum, type PacketArithmetic } from './packet-arithmetic.ts';
 import { NEEDS_CHECKSUM, Segmentation, Virtio } from './virtio-header.ts';
 
@@ -28,7 +28,6 @@ export class SuperPacketSplitter {
   readonly #arithmetic: PacketArithmetic;
   readonly #area: OutboundArea;
   readonly #flush: () => void;
-  readonly #spare: number;
 
   /** `flush` sends the batch, which empties the area. */
   constructor(arena: Arena, arithmetic: PacketArithmetic, area: OutboundArea, flush: () => void) {
@@ -36,12 +35,11 @@ export class SuperPacketSplitter {
     this.#arithmetic = arithmetic;
     this.#area = area;
     this.#flush = flush;
-    this.#spare = arena.reserve(TUNNEL_READ_MAX);
   }
 
   /**
-   * The packet at `[start, end)` with its virtio header at `header`: hands over each packet that it becomes, in order. A whole packet is
-   * handed over where it lies; pieces are put into the outbound area. Says `false` for a header that contradicts the packet.
+   * The packet at `[start, end)`, which lies outside the area, with its virtio header at `header`: hands over each packet that it becomes, in order.
+   * A whole packet is handed over where it lies; pieces are put into the outbound area. Says `false` for a header that contradicts the packet.
    */
   split(header: number, start: number, end: number, handle: PacketHandler): boolean {
     const { view } = this.#arena.memory;
@@ -67,11 +65,11 @@ export class SuperPacketSplitter {
   #splitFlow(kind: number, header: number, start: number, end: number, handle: PacketHandler): boolean {
     const { view } = this.#arena.memory;
     const isUdp = kind === Segmentation.udp;
-    let upper = start + view.getUint16(header + Virtio.checksumStart, true);
+    const upper = start + view.getUint16(header + Virtio.checksumStart, true);
     const segmentLength = view.getUint16(header + Virtio.segmentLength, true);
     if (upper + UDP_HEADER_LENGTH > end || segmentLength === 0) return false;
     const upperLength = isUdp ? UDP_HEADER_LENGTH : (view.getUint8(upper + Tcp.dataOffset) >>> 4) * 4;
-    let payload = upper + upperLength;
+    const payload = upper + upperLength;
     if (payload > end || upper - start < IPV4_HEADER_LENGTH) return false;
     const isIpv4 = view.getUint8(start) >>> 4 === 4;
     const addresses = isIpv4
@@ -79,13 +77,6 @@ export class SuperPacketSplitter {
       : this.#arithmetic.sum(start + Ipv6.addresses, 32);
     const pseudo = addresses + ((isUdp ? PROTOCOL_UDP : PROTOCOL_TCP) << 8);
     const pieceLength = payload - start + segmentLength;
-    if (!this.#area.hasRoom(pieceLength, Math.ceil((end - payload) / segmentLength))) {
-      // The super-packet lies in the area that its pieces have no room in: it moves out, and the area is emptied as often as needed.
-      const moved = this.#spare - start;
-      this.#arena.memory.bytes.copyWithin(this.#spare, start, end);
-      this.#flush();
-      [start, payload, upper, end] = [start + moved, payload + moved, upper + moved, end + moved];
-    }
     for (let at = payload, index = 0; at < end; at += segmentLength, index++) {
       const length = Math.min(segmentLength, end - at);
       if (!this.#area.hasRoom(pieceLength, 1)) this.#flush();

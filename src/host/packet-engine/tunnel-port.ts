@@ -1,12 +1,11 @@
 import type { Instant } from '../../lib/time.ts';
-import { libc } from '../libc.ts';
 import type { TunnelOffload } from '../tunnel-device.ts';
-import type { Arena } from './arena.ts';
 import type { EngineTally } from './engine-counters.ts';
+import { RING_OPERATIONS_MAX } from './io-ring.ts';
 import type { EngineTunnel } from './messages.ts';
-import { type OutboundArea, TUNNEL_READ_MAX } from './outbound-area.ts';
 import type { Readable } from './poller.ts';
 import type { SuperPacketSplitter } from './super-packet.ts';
+import type { TunnelInput } from './tunnel-input.ts';
 import type { TunnelTarget } from './tunnel-writer.ts';
 import { VIRTIO_HEADER_LENGTH } from './virtio-header.ts';
 
@@ -19,15 +18,17 @@ export interface InnerPacketHandlers {
 
 /** What all tunnels of one engine share: a thousand of them cost no more buffers than one. */
 export interface TunnelSurroundings {
-  readonly arena: Arena;
   readonly tally: EngineTally;
-  readonly area: OutboundArea;
+  readonly input: TunnelInput;
   readonly splitter: SuperPacketSplitter;
-  /** Sends the batch, which empties the outbound area. */
-  flush(): void;
+  /** Sends everything, which frees all slots of the input. */
+  release(): void;
 }
 
-const READS_PER_TURN = 64;
+const READS_MIN = 2;
+const READS_MAX = RING_OPERATIONS_MAX;
+/** What is worked on at once should stay in a processor's second-level cache. */
+const READ_OCTETS_PER_TURN = 256 * 1024;
 
 /** One TUN device: what the host sends into it is read here. */
 export class TunnelPort implements Readable, TunnelTarget {
@@ -37,6 +38,8 @@ export class TunnelPort implements Readable, TunnelTarget {
   readonly #handlers: InnerPacketHandlers;
   readonly #headerLength: number;
   #now: Instant;
+  /** How many packets to ask for: a few more than last time, since asking for what is not there costs little, but not nothing. */
+  #expected = READS_MIN;
 
   constructor(now: Instant, tunnel: EngineTunnel, surroundings: TunnelSurroundings, handlers: InnerPacketHandlers) {
     this.descriptor = tunnel.descriptor;
@@ -49,18 +52,22 @@ export class TunnelPort implements Readable, TunnelTarget {
 
   handleReadable(now: Instant): void {
     this.#now = now;
-    const { arena, tally, area, splitter } = this.#surroundings;
-    for (let count = 0; count < READS_PER_TURN; count++) {
-      if (!area.hasRoom(TUNNEL_READ_MAX, 1)) this.#surroundings.flush();
-      const start = area.next;
-      const header = start - this.#headerLength;
-      const length = libc.read(this.descriptor, arena.memory.address + header, TUNNEL_READ_MAX) - this.#headerLength;
-      if (length <= 0) return;
-      tally.count('tunnel-read');
-      area.take(length);
-      if (this.#headerLength === 0) this.#handlers.handlePacket(now, start, start + length);
-      else if (!splitter.split(header, start, start + length, this.#handlePiece)) tally.count('tunnel-malformed');
+    const { tally, input, splitter } = this.#surroundings;
+    if (input.room < this.#expected) this.#surroundings.release();
+    const first = input.next;
+    const count = input.read(this.descriptor, this.#expected);
+    tally.count('tunnel-read', count);
+    let octets = 0;
+    for (let slot = first; slot < first + count; slot++) {
+      const header = input.offset(slot);
+      const start = header + this.#headerLength;
+      const end = header + input.length(slot);
+      octets += end - start;
+      if (this.#headerLength === 0) this.#handlers.handlePacket(now, start, end);
+      else if (end <= start || !splitter.split(header, start, end, this.#handlePiece)) tally.count('tunnel-malformed');
     }
+    if (octets > READ_OCTETS_PER_TURN) this.#expected = Math.max(READS_MIN, count >> 1);
+    else this.#expected = count < this.#expected ? Math.max(READS_MIN, count + 1) : Math.min(2 * count, READS_MAX);
   }
 
   readonly #handlePiece = (start: number, end: number, isFirst: boolean): void => {

@@ -4,10 +4,8 @@
 // Two packets are joined only if splitting the result gives back exactly these packets: the same headers but for what counts, sequence
 // numbers without a gap, equal lengths, and checksums that are right, since the kernel makes new ones.
 
-import { ERRNO, lastErrno, libc } from '../libc.ts';
 import type { TunnelOffload } from '../tunnel-device.ts';
 import type { Arena } from './arena.ts';
-import type { EngineTally } from './engine-counters.ts';
 import {
   IPV4_HEADER_LENGTH,
   IPV6_HEADER_LENGTH,
@@ -23,6 +21,7 @@ import {
   Udp,
 } from './ip-view.ts';
 import { foldSum, type PacketArithmetic } from './packet-arithmetic.ts';
+import type { TunnelOutput } from './tunnel-output.ts';
 import { NEEDS_CHECKSUM, Segmentation, VIRTIO_HEADER_LENGTH, Virtio } from './virtio-header.ts';
 
 /** Where packets go: a TUN device and what it takes. */
@@ -34,6 +33,8 @@ export interface TunnelTarget {
 const FLOWS_MAX = 8;
 const PIECES_MAX = 64;
 const VECTOR_LENGTH = 16;
+/** Flows that may begin between two flushes: what their pieces are must not change before the kernel has read it. */
+const BEGINNINGS_MAX = 64;
 const SUPER_PACKET_LENGTH_MAX = 65_535;
 const DONT_FRAGMENT = 0x4000;
 const FRAGMENT_BITS = 0x3fff;
@@ -42,6 +43,7 @@ const FRAGMENT_BITS = 0x3fff;
 class Flow {
   target: TunnelTarget | undefined = undefined;
   start = 0;
+  vectors = 0;
   isIpv4 = true;
   isTcp = true;
   ipLength = 0;
@@ -65,36 +67,38 @@ class Candidate extends Flow {
 /** One engine's writes to all its TUN devices. What is added must stay unchanged, and the ten octets in front of it are overwritten, until `flush`. */
 export class TunnelWriter {
   readonly #arena: Arena;
-  readonly #tally: EngineTally;
+  readonly #output: TunnelOutput;
   readonly #arithmetic: PacketArithmetic;
   readonly #flows = Array.from({ length: FLOWS_MAX }, () => new Flow());
   readonly #vectors: number;
   readonly #candidate = new Candidate();
   #nextFlow = 0;
   #usedFlows = 0;
+  #beginnings = 0;
 
-  constructor(arena: Arena, tally: EngineTally, arithmetic: PacketArithmetic) {
+  constructor(arena: Arena, output: TunnelOutput, arithmetic: PacketArithmetic) {
     this.#arena = arena;
-    this.#tally = tally;
+    this.#output = output;
     this.#arithmetic = arithmetic;
-    this.#vectors = arena.reserve(FLOWS_MAX * PIECES_MAX * VECTOR_LENGTH);
+    this.#vectors = arena.reserve(BEGINNINGS_MAX * PIECES_MAX * VECTOR_LENGTH);
   }
 
   /** Adds the packet at `[start, end)` in the arena. */
   add(target: TunnelTarget, start: number, end: number): void {
     const candidate = this.#candidate;
-    if (target.offload === 'none') return this.#write(target, start, end - start);
+    if (target.offload === 'none') return this.#output.write(target.descriptor, start, end - start);
+    if (this.#beginnings === BEGINNINGS_MAX) this.flush();
     if (!this.#read(candidate, target, start, end)) {
       // Its order among the flows is unknown, so everything before it goes first.
-      this.flush();
+      this.#flushFlows();
       return this.#writeWhole(target, start, end);
     }
     for (let index = 0; index < this.#usedFlows; index++) {
       const flow = this.#flows[index];
       if (!flow || !this.#isSameFlow(flow, candidate)) continue;
-      if (this.#mayAppend(flow, candidate)) return this.#append(flow, index, candidate);
-      this.#flushFlow(flow, index);
-      return this.#begin(flow, index, candidate);
+      if (this.#mayAppend(flow, candidate)) return this.#append(flow, candidate);
+      this.#flushFlow(flow);
+      return this.#begin(flow, candidate);
     }
     let index = this.#usedFlows;
     if (index < FLOWS_MAX) this.#usedFlows++;
@@ -104,15 +108,21 @@ export class TunnelWriter {
     }
     const flow = this.#flows[index];
     if (!flow) return;
-    this.#flushFlow(flow, index);
-    this.#begin(flow, index, candidate);
+    this.#flushFlow(flow);
+    this.#begin(flow, candidate);
   }
 
   /** Writes everything added; then its octets are the caller's again. */
   flush(): void {
+    this.#flushFlows();
+    this.#output.flush();
+    this.#beginnings = 0;
+  }
+
+  #flushFlows(): void {
     for (let index = 0; index < this.#usedFlows; index++) {
       const flow = this.#flows[index];
-      if (flow) this.#flushFlow(flow, index);
+      if (flow) this.#flushFlow(flow);
     }
     this.#usedFlows = 0;
   }
@@ -236,8 +246,9 @@ export class TunnelWriter {
     return this.#arithmetic.sum(addresses, flow.isIpv4 ? 8 : 32) + protocol + swap16(upperLength);
   }
 
-  #begin(flow: Flow, index: number, candidate: Candidate): void {
+  #begin(flow: Flow, candidate: Candidate): void {
     flow.target = candidate.target;
+    flow.vectors = this.#vectors + this.#beginnings++ * PIECES_MAX * VECTOR_LENGTH;
     flow.start = candidate.start;
     flow.isIpv4 = candidate.isIpv4;
     flow.isTcp = candidate.isTcp;
@@ -251,11 +262,11 @@ export class TunnelWriter {
     flow.isVerified = false;
     flow.count = 1;
     // The virtio header lies in front of the packet, so that one piece holds both.
-    this.#putVector(index, 0, flow.start - VIRTIO_HEADER_LENGTH, VIRTIO_HEADER_LENGTH + candidate.total);
+    this.#putVector(flow, 0, flow.start - VIRTIO_HEADER_LENGTH, VIRTIO_HEADER_LENGTH + candidate.total);
   }
 
-  #append(flow: Flow, index: number, candidate: Candidate): void {
-    this.#putVector(index, flow.count, candidate.start + candidate.headerLength, candidate.segmentLength);
+  #append(flow: Flow, candidate: Candidate): void {
+    this.#putVector(flow, flow.count, candidate.start + candidate.headerLength, candidate.segmentLength);
     flow.count++;
     flow.total += candidate.segmentLength;
     flow.nextSequence = (flow.nextSequence + candidate.segmentLength) >>> 0;
@@ -263,26 +274,22 @@ export class TunnelWriter {
     flow.isOpen = !candidate.isPushed && candidate.segmentLength === flow.segmentLength;
   }
 
-  #putVector(index: number, piece: number, offset: number, length: number): void {
+  #putVector(flow: Flow, piece: number, offset: number, length: number): void {
     const { memory } = this.#arena;
     const { view } = memory;
-    const vector = this.#vectors + (index * PIECES_MAX + piece) * VECTOR_LENGTH;
+    const vector = flow.vectors + piece * VECTOR_LENGTH;
     memory.putAddress(vector, offset);
     view.setUint32(vector + 8, length, true);
     view.setUint32(vector + 12, 0, true);
   }
 
-  #flushFlow(flow: Flow, index: number): void {
+  #flushFlow(flow: Flow): void {
     const { target, count } = flow;
     flow.count = 0;
     if (!target || count === 0) return;
     if (count === 1) return this.#writeWhole(target, flow.start, flow.start + flow.total);
     this.#finishHeaders(flow);
-    const vectors = this.#arena.memory.address + this.#vectors + index * PIECES_MAX * VECTOR_LENGTH;
-    this.#tally.count(
-      libc.writev(target.descriptor, vectors, count) >= 0 ? 'tunnel-written' : refusal(lastErrno()),
-      count,
-    );
+    this.#output.writePieces(target.descriptor, flow.vectors, count);
   }
 
   /** Makes the first packet's headers those of the super-packet. */
@@ -315,16 +322,6 @@ export class TunnelWriter {
   #writeWhole(target: TunnelTarget, start: number, end: number): void {
     const header = start - VIRTIO_HEADER_LENGTH;
     this.#arena.memory.bytes.fill(0, header, start);
-    this.#write(target, header, end - header);
+    this.#output.write(target.descriptor, header, end - header);
   }
-
-  #write(target: TunnelTarget, offset: number, length: number): void {
-    const written = libc.write(target.descriptor, this.#arena.memory.address + offset, length);
-    this.#tally.count(written >= 0 ? 'tunnel-written' : refusal(lastErrno()));
-  }
-}
-
-/** The device is down, or the packet is none that the host takes; or its queue is full. */
-function refusal(errno: number): 'tunnel-queue-full' | 'tunnel-write-refused' {
-  return errno === ERRNO.EAGAIN ? 'tunnel-queue-full' : 'tunnel-write-refused';
 }
