@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { DataPlane } from '../../ipsec/data-plane.ts';
 import {
+  EAST6,
   innerPacket,
   newPlane,
   policy,
@@ -14,6 +15,7 @@ import {
   reversed,
   saPair,
   selectors,
+  WEST6,
 } from '../../ipsec/two-planes.fixture.ts';
 import { SeededRandom } from '../../lib/random.ts';
 import { type Instant, instant } from '../../lib/time.ts';
@@ -22,12 +24,14 @@ import { encryptionTraits } from '../../model/algorithms.ts';
 import type { SecurityPolicy } from '../../model/data-plane.ts';
 import { type IpsecSa, policyId, spi } from '../../model/ipsec-sa.ts';
 import { classifyUdp4500 } from '../../wire/udp-encapsulation.ts';
+import { namespaceTestSkip } from '../test-namespace.fixture.ts';
 import type { TunnelOffload } from '../tunnel-device.ts';
-import { EngineBench, TUNNELS } from './engine-bench.fixture.ts';
+import { type BenchOutput, EngineBench, TUNNELS } from './engine-bench.fixture.ts';
 import { describeLoss, FlowMaker } from './flow-maker.fixture.ts';
 import type { EngineFeature } from './messages.ts';
 import { plainFrame, randomSuperPacket, type TunnelFrame } from './naive-offload.fixture.ts';
 import { disturb, oddPacket } from './odd-packets.fixture.ts';
+import { enterOwnNamespace, ipv6PacketAround, isIpv6Fragment } from './raw-ipv6.fixture.ts';
 
 const RUNS = Number(process.env['SALLYPORT_DIFFERENTIAL_RUNS'] ?? 24);
 const SEED = process.env['SALLYPORT_DIFFERENTIAL_SEED'];
@@ -35,6 +39,7 @@ const STEPS = 10;
 /** Octets that one step puts in at most, for nothing may be lost in a buffer. */
 const STEP_LENGTH_MAX = 100_000;
 const PACKET_OVERHEAD = 600;
+const IPV6_LENGTH = 40;
 
 type Suite = readonly ['esp' | 'ah', EncryptionAlgorithm, IntegrityAlgorithm];
 
@@ -57,7 +62,8 @@ const SUITES: readonly Suite[] = [
 /** One SA each way, of one family inside, bound to one tunnel. */
 interface SaChoice {
   readonly suite: Suite;
-  readonly isUdp: boolean;
+  /** AH is never in UDP. */
+  readonly way: 'udp' | 'raw' | 'raw IPv6';
   readonly isExtended: boolean;
 }
 
@@ -91,20 +97,31 @@ const anyPolicy = fc.record(
   { requiredKeys: ['dfBit', 'copyOuterDscp'] },
 );
 
-const anySituation: fc.Arbitrary<Situation> = fc.record({
-  sas: fc.array(fc.record({ suite: fc.constantFrom(...SUITES), isUdp: fc.boolean(), isExtended: fc.boolean() }), {
-    minLength: 2 * TUNNELS.length,
-    maxLength: 2 * TUNNELS.length,
-  }),
-  offload: fc.constantFrom('none' as const, 'tcp' as const, 'tcp-and-udp' as const, 'tcp-and-udp' as const),
-  without: fc.subarray([...FEATURES]).map((features) => (features.length > 3 ? [] : features)),
-  policy: anyPolicy,
-  seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+function anySituation(...ways: readonly SaChoice['way'][]): fc.Arbitrary<Situation> {
+  const suite = fc.constantFrom(...SUITES);
+  const sa = fc.record({ suite, way: fc.constantFrom(...ways), isExtended: fc.boolean() });
+  return fc.record({
+    sas: fc.array(sa, { minLength: 2 * TUNNELS.length, maxLength: 2 * TUNNELS.length }),
+    offload: fc.constantFrom('none' as const, 'tcp' as const, 'tcp-and-udp' as const, 'tcp-and-udp' as const),
+    without: fc.subarray([...FEATURES]).map((features) => (features.length > 3 ? [] : features)),
+    policy: anyPolicy,
+    seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+  });
+}
+
+test('the engine does to every packet what the plain data plane does, and counts the same', () =>
+  compare(anySituation('udp', 'raw'), RUNS));
+
+test('the engine does the same to ESP and AH over IPv6, whose headers the kernel takes apart', {
+  skip: namespaceTestSkip(),
+}, async () => {
+  enterOwnNamespace(WEST6);
+  await compare(anySituation('raw IPv6', 'raw IPv6', 'raw', 'udp'), Math.ceil(RUNS / 2));
 });
 
-test('the engine does to every packet what the plain data plane does, and counts the same', async () => {
+async function compare(situations: fc.Arbitrary<Situation>, numRuns: number): Promise<void> {
   await fc.assert(
-    fc.asyncProperty(anySituation, async (situation) => {
+    fc.asyncProperty(situations, async (situation) => {
       const comparison = new Comparison(situation);
       try {
         for (let step = 0; step < STEPS; step++) await comparison.step();
@@ -113,14 +130,9 @@ test('the engine does to every packet what the plain data plane does, and counts
         await comparison.stop();
       }
     }),
-    {
-      numRuns: RUNS,
-      endOnFailure: true,
-      includeErrorInReport: true,
-      ...(SEED === undefined ? {} : { seed: Number(SEED) }),
-    },
+    { numRuns, endOnFailure: true, includeErrorInReport: true, ...(SEED === undefined ? {} : { seed: Number(SEED) }) },
   );
-});
+}
 
 /** An engine and a plain data plane with the same SAs, and a plain peer that protects what they are to open. */
 class Comparison {
@@ -132,14 +144,15 @@ class Comparison {
   readonly #peer: DataPlane = newPlane(2);
   /** Two more, who open what the engine and the plain data plane have sent. */
   readonly #openers = [newPlane(3), newPlane(4)];
-  readonly #old: Uint8Array[][] = [[], [], [], []];
+  readonly #old: Uint8Array[][] = [[], [], [], [], [], [], [], []];
   readonly #isAnyRandom: boolean;
 
   constructor(situation: Situation) {
     this.#situation = situation;
     this.#random = new SeededRandom(situation.seed);
     this.#flows = new FlowMaker(this.#random);
-    this.#bench = new EngineBench(situation);
+    const isIpv6 = situation.sas.some(({ way }) => way === 'raw IPv6');
+    this.#bench = new EngineBench({ ...situation, ...(isIpv6 ? { rawIpv6: WEST6 } : {}) });
     // An IV, or an ICV about an identification that was drawn.
     this.#isAnyRandom = situation.sas.some(
       ({ suite: [protocol, encryption] }) => protocol === 'ah' || encryptionTraits(encryption).blockLength > 1,
@@ -195,16 +208,41 @@ class Comparison {
     for (const datagram of datagrams)
       if (classifyUdp4500(datagram) === 'esp') this.#plain.handleUdpPacket(now(), path, datagram.slice(), out, seen);
     this.#bench.sendUdp(tunnel, datagrams, trafficClass);
-    const packets = disturb(this.#random, made.ip, this.#old[2 + tunnel] ?? []);
+    const packets = disturb(
+      this.#random,
+      made.ip.filter((packet) => !isIpv6(packet)),
+      this.#old[2 + tunnel] ?? [],
+    );
     for (const protocol of [50, 51] as const) {
       // A raw socket is given what its protocol's number is in the header.
       const own = packets.filter((packet) => ((packet[9] ?? 0) === 51 ? 51 : 50) === protocol);
       for (const packet of own) this.#plain.handleIpPacket(now(), packet.slice(), out);
       await this.#bench.writeRaw(protocol, own);
       // The order of packets of one socket is certain, that of two sockets is not.
-      await this.#compare(out);
-      out.delivered.length = out.udp.length = out.ip.length = 0;
+      await this.#compareAndForget(out);
     }
+    for (const protocol of [50, 51] as const) {
+      const own = this.#disturbIpv6(protocol, made.ip, tunnel);
+      for (const packet of own) this.#plain.handleIpPacket(now(), packet.slice(), out);
+      this.#bench.sendRawIpv6(own);
+      await this.#compareAndForget(out);
+    }
+  }
+
+  /** What is damaged is behind the IPv6 header: the kernel itself looks at that, and would not deliver any other. */
+  #disturbIpv6(protocol: 50 | 51, packets: readonly Uint8Array[], tunnel: number): readonly Uint8Array[] {
+    const whole = packets.filter((packet) => isIpv6(packet) && !isIpv6Fragment(packet) && packet[6] === protocol);
+    const old = this.#old[(protocol === 50 ? 4 : 6) + tunnel] ?? [];
+    return disturb(
+      this.#random,
+      whole.map((packet) => packet.slice(IPV6_LENGTH)),
+      old,
+    ).map((payload) => ipv6PacketAround(this.#random, protocol, EAST6, WEST6, payload));
+  }
+
+  async #compareAndForget(out: RecordingOutbox): Promise<void> {
+    await this.#compare(out);
+    out.delivered.length = out.udp.length = out.ip.length = 0;
   }
 
   async #compare(expected: RecordingOutbox): Promise<void> {
@@ -220,7 +258,9 @@ class Comparison {
       const sent = expected.udp.filter(({ path }) => path.remote.port === remote).map(({ payload }) => payload);
       this.#compareSent(`UDP to peer ${index}`, sent, actual.udp[index] ?? []);
     }
-    this.#compareSent('raw', expected.ip, actual.raw);
+    const [ipv4, ipv6] = [false, true].map((wanted) => expected.ip.filter((packet) => isIpv6(packet) === wanted));
+    this.#compareSent('raw', ipv4 ?? [], actual.raw);
+    this.#compareSent('raw', ipv6 ?? [], actual.rawIpv6);
     this.#compareOpened(expected, actual);
   }
 
@@ -236,10 +276,7 @@ class Comparison {
     }
   }
 
-  #compareOpened(
-    expected: RecordingOutbox,
-    actual: { readonly udp: readonly (readonly Uint8Array[])[]; readonly raw: readonly Uint8Array[] },
-  ): void {
+  #compareOpened(expected: RecordingOutbox, actual: BenchOutput): void {
     const [first, second] = [new RecordingOutbox(), new RecordingOutbox()];
     for (const [index] of TUNNELS.entries()) {
       const path = this.#bench.path(index);
@@ -248,8 +285,9 @@ class Comparison {
       for (const payload of actual.udp[index] ?? [])
         this.#openers[1]?.handleUdpPacket(now(), reversed(path), payload, second);
     }
-    for (const packet of expected.ip) this.#openers[0]?.handleIpPacket(now(), packet, first);
-    for (const packet of actual.raw) this.#openers[1]?.handleIpPacket(now(), packet, second);
+    const inOrder = [...expected.ip.filter((packet) => !isIpv6(packet)), ...expected.ip.filter(isIpv6)];
+    for (const packet of inOrder) this.#openers[0]?.handleIpPacket(now(), packet, first);
+    for (const packet of [...actual.raw, ...actual.rawIpv6]) this.#openers[1]?.handleIpPacket(now(), packet, second);
     assert.equal(second.delivered.length, first.delivered.length);
     for (const [index, { packet, tunnelInterface }] of first.delivered.entries()) {
       assert.equal(second.delivered[index]?.tunnelInterface, tunnelInterface);
@@ -283,7 +321,7 @@ class Comparison {
     return frames;
   }
 
-  #establish(index: number, { suite, isUdp, isExtended }: SaChoice): void {
+  #establish(index: number, { suite, way, isExtended }: SaChoice): void {
     const [protocol, encryption, integrity] = suite;
     const tunnel = index >> 1;
     const [inner, name] = [index % 2 === 0 ? '10.0.0.0/8' : '2001:db8::/32', TUNNELS[tunnel]];
@@ -292,7 +330,8 @@ class Comparison {
     const common = {
       protocol,
       policy: id,
-      ...(isUdp && protocol === 'esp' ? { udp: path } : {}),
+      ...(way === 'udp' && protocol === 'esp' ? { udp: path } : {}),
+      ...(way === 'raw IPv6' ? { localAddress: WEST6, remoteAddress: EAST6 } : {}),
       selectors: selectors(inner, inner),
       extendedSequenceNumbers: isExtended,
     };
@@ -332,16 +371,23 @@ function turned(sa: IpsecSa, direction: 'inbound' | 'outbound'): IpsecSa {
   return { ...sa, direction };
 }
 
-/** How much of a packet no chance has a part in: SPI and sequence number, and the IPv4 header before them. */
+function isIpv6(packet: Uint8Array): boolean {
+  return (packet[0] ?? 0) >>> 4 === 6;
+}
+
+/** How much of a packet no chance has a part in: SPI and sequence number, and the IP header before them. */
 function knownLength(isRaw: boolean, packet: Uint8Array): number {
   if (!isRaw) return 8;
+  if (isIpv6(packet)) return IPV6_LENGTH + 8;
   const isLaterFragment = (((packet[6] ?? 0) & 0x1f) | (packet[7] ?? 0)) !== 0;
   return isLaterFragment ? 20 : 28;
 }
 
-/** Each data plane numbers its IPv4 packets on from a number that it has drawn. */
+/** Each data plane numbers its IPv4 packets, and the fragments of IPv6, on from a number that it has drawn. */
 function withoutIdentification(isRaw: boolean, packet: Uint8Array): Uint8Array {
-  return isRaw ? packet.fill(0, 4, 6).fill(0, 10, 12) : packet;
+  if (!isRaw) return packet;
+  if (!isIpv6(packet)) return packet.fill(0, 4, 6).fill(0, 10, 12);
+  return isIpv6Fragment(packet) ? packet.fill(0, IPV6_LENGTH + 4, IPV6_LENGTH + 8) : packet;
 }
 
 function now(): Instant {

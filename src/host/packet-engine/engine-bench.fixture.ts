@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { address, type UdpPath } from '../../model/address.ts';
+import { address, type IpAddress, type UdpPath } from '../../model/address.ts';
 import type { DataPlaneCommand, DataPlaneEvent } from '../../model/data-plane.ts';
 import { EngineClient } from '../engine-client.ts';
 import { AF_INET, check, libc, NativeMemory, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SOCK_DGRAM, SOL_SOCKET } from '../libc.ts';
@@ -14,6 +14,7 @@ import { Arena } from './arena.ts';
 import { EngineTally } from './engine-counters.ts';
 import type { EngineCounters, EngineFeature } from './messages.ts';
 import { splitNaively } from './naive-offload.fixture.ts';
+import { RawIpv6Sockets } from './raw-ipv6.fixture.ts';
 import { SendBatch } from './send-batch.ts';
 
 const AF_UNIX = 1;
@@ -32,6 +33,8 @@ const PEERS = 2;
 export interface BenchOptions {
   readonly offload: TunnelOffload;
   readonly without: readonly EngineFeature[];
+  /** Has real raw sockets for IPv6 too, at this address of its own; needs privileges. */
+  readonly rawIpv6?: IpAddress;
 }
 
 /** What came out of the engine. */
@@ -41,6 +44,7 @@ export interface BenchOutput {
   /** By peer. */
   readonly udp: readonly (readonly Uint8Array[])[];
   readonly raw: readonly Uint8Array[];
+  readonly rawIpv6: readonly Uint8Array[];
 }
 
 export class EngineBench {
@@ -53,6 +57,8 @@ export class EngineBench {
   readonly #rawEsp = socketPair();
   readonly #rawAh = socketPair();
   readonly #rawSend = socketPair();
+  readonly #rawSendIpv6 = socketPair();
+  readonly #rawIpv6: RawIpv6Sockets | undefined;
   readonly #udp = udpSocket();
   readonly #peers = Array.from({ length: PEERS }, () => udpSocket());
   readonly #arena = new Arena(8 * 1024 * 1024);
@@ -72,11 +78,14 @@ export class EngineBench {
 
   constructor(options: BenchOptions) {
     this.#offload = options.offload;
+    this.#rawIpv6 = options.rawIpv6 === undefined ? undefined : new RawIpv6Sockets(options.rawIpv6);
     this.#engine = new EngineClient(
       [
         { family: 4, protocol: 50, descriptor: this.#rawEsp.near },
         { family: 4, protocol: 51, descriptor: this.#rawAh.near },
         { family: 4, protocol: 'send', descriptor: this.#rawSend.near },
+        ...(this.#rawIpv6?.sockets ?? []),
+        { family: 6, protocol: 'send', descriptor: this.#rawSendIpv6.near },
       ],
       {
         handleDatagram: (_path, datagram) => this.ike.push(datagram),
@@ -133,6 +142,12 @@ export class EngineBench {
     this.#written.socket += packets.length;
   }
 
+  /** Sends whole IPv6 packets, for which the kernel has to find their way: each must be one that it delivers. */
+  sendRawIpv6(packets: readonly Uint8Array[]): void {
+    for (const packet of packets) this.#rawIpv6?.send(packet);
+    this.#written.socket += packets.length;
+  }
+
   /** Waits until the engine has done everything that it was given, and takes what came of it. */
   async take(): Promise<BenchOutput> {
     for (let attempt = 0; ; attempt++) {
@@ -149,7 +164,7 @@ export class EngineBench {
     const putOut = now['tunnel-written'] + now['socket-sent'];
     const wanted = putOut - this.#taken;
     this.#taken = putOut;
-    const output = { tunnels: TUNNELS.map(() => [...[]]), udp: this.#peers.map(() => [...[]]), raw: [] };
+    const output = { tunnels: TUNNELS.map(() => [...[]]), udp: this.#peers.map(() => [...[]]), raw: [], rawIpv6: [] };
     return this.#collect(output, wanted);
   }
 
@@ -170,16 +185,22 @@ export class EngineBench {
 
   async stop(): Promise<void> {
     await this.#engine.stop();
-    for (const { near, far } of [...this.#tunnels, this.#rawEsp, this.#rawAh, this.#rawSend]) {
+    for (const { near, far } of [...this.#tunnels, this.#rawEsp, this.#rawAh, this.#rawSend, this.#rawSendIpv6]) {
       libc.close(near);
       libc.close(far);
     }
     for (const { descriptor } of [this.#udp, ...this.#peers]) libc.close(descriptor);
+    this.#rawIpv6?.close();
   }
 
   /** A loopback delivery may take a moment longer than the call that sent it. */
   async #collect(
-    output: { readonly tunnels: Uint8Array[][]; readonly udp: Uint8Array[][]; readonly raw: Uint8Array[] },
+    output: {
+      readonly tunnels: Uint8Array[][];
+      readonly udp: Uint8Array[][];
+      readonly raw: Uint8Array[];
+      readonly rawIpv6: Uint8Array[];
+    },
     wanted: number,
   ): Promise<BenchOutput> {
     for (let [count, attempt] = [0, 0]; ; attempt++) {
@@ -194,10 +215,14 @@ export class EngineBench {
           output.udp[index]?.push(datagram);
           count += 1;
         }
-      for (const packet of this.#readAll(this.#rawSend.far)) {
-        output.raw.push(packet);
-        count += 1;
-      }
+      for (const [packets, { far }] of [
+        [output.raw, this.#rawSend],
+        [output.rawIpv6, this.#rawSendIpv6],
+      ] as const)
+        for (const packet of this.#readAll(far)) {
+          packets.push(packet);
+          count += 1;
+        }
       if (count >= wanted) return output;
       if (attempt === PATIENCE) throw new Error(`${count} packets came out, the engine counts ${wanted}`);
       await sleep(1);
