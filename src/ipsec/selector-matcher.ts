@@ -58,6 +58,7 @@ export class SideMatcher {
   readonly firstPort: number;
   readonly lastPort: number;
   readonly isAnyPort: boolean;
+  readonly #isAnything: boolean;
 
   constructor(selector: TrafficSelector) {
     this.first = addressWords(selector.addresses.first);
@@ -65,10 +66,14 @@ export class SideMatcher {
     this.firstPort = selector.ports.first;
     this.lastPort = selector.ports.last;
     this.isAnyPort = this.firstPort === ANY_PORT.first && this.lastPort === ANY_PORT.last;
+    const isAnyAddress = this.first.every((word) => word === 0) && this.last.every((word) => word === 0xffff_ffff);
+    this.#isAnything = this.isAnyPort && isAnyAddress;
   }
 
   /** `word` says which address of the flow is meant: 0 the source, 4 the destination. */
   contains(flow: Flow, word: number, port: number): boolean {
+    // As route-based VPNs have it.
+    if (this.#isAnything) return true;
     return (
       this.containsPort(port) &&
       compareWords(flow.addresses, word, this.first) >= 0 &&
