@@ -2,9 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { address } from '../../model/address.ts';
+import { libc } from '../libc.ts';
 import type { TunnelOffload } from '../tunnel-device.ts';
-import { EngineBench } from './engine-bench.fixture.ts';
+import { Arena } from './arena.ts';
+import { EngineBench, socketPair } from './engine-bench.fixture.ts';
+import { EngineTally } from './engine-counters.ts';
 import type { EngineFeature } from './messages.ts';
+import { ReceiveBatch } from './receive-batch.ts';
+import { UdpPort } from './udp-port.ts';
 
 const CASES: readonly {
   readonly without: readonly EngineFeature[];
@@ -32,3 +38,28 @@ for (const { without, offload, said } of CASES)
     for (const [index, pattern] of expected.entries()) assert.match(bench.notices[index] ?? '', pattern);
     await bench.stop();
   });
+
+test('what the kernel refuses to do for a socket is said: joining datagrams, telling DSCP and ECN', () => {
+  const arena = new Arena(8 * 1024 * 1024);
+  const notices: string[] = [];
+  // A socket of another kind, for which it has neither.
+  const { near, far } = socketPair();
+  const local = { address: address('127.0.0.1'), port: 4500 };
+  new UdpPort(
+    arena,
+    new EngineTally(),
+    new ReceiveBatch(arena),
+    { ...local, descriptor: near, isForReceivingOnly: true },
+    [],
+    {
+      handleIke: () => assert.fail('nothing comes'),
+      handleEsp: () => assert.fail('nothing comes'),
+      flush: () => undefined,
+      handleNotice: (text) => notices.push(text),
+    },
+  );
+  assert.equal(notices.length, 2, notices.join('\n'));
+  assert.match(notices[0] ?? '', /does not tell DSCP and ECN/);
+  assert.match(notices[1] ?? '', /does not join datagrams \(UDP GRO\)/);
+  for (const descriptor of [near, far]) libc.close(descriptor);
+});

@@ -13,6 +13,7 @@ import { joinedNamespaces, KeyedGateway, OUTER } from './keyed-pair.fixture.ts';
 const MEGABYTES = Number(process.env['SALLYPORT_TRANSFER_MEGABYTES'] ?? 24);
 const REKEYS = 10;
 const NFT = '/usr/sbin/nft';
+const ETHTOOL = '/usr/sbin/ethtool';
 const INNER = { a: '10.9.0.1', b: '10.9.0.2' };
 const forwarder = new URL('./disturbing-forwarder.fixture.js', import.meta.url).pathname;
 const program = new URL('./transfer.fixture.js', import.meta.url).pathname;
@@ -112,6 +113,31 @@ test('packets lost, doubled and out of order while ten rekeys go on: every octet
   }
 });
 
+test('where interfaces are told not to help (ethtool), packets are read and sent one by one, and every octet arrives', {
+  skip: namespaceTestSkip() || (existsSync(ETHTOOL) ? false : 'needs ethtool, to refuse help'),
+}, async () => {
+  await withPair({}, async (namespaces, a) => {
+    const read = async () => {
+      const { engine, dataPlane } = (await a.counters()).counters;
+      return { frames: engine['tunnel-read'], packets: dataPlane.espEncryptedPackets };
+    };
+    const before = await read();
+    await runTransfer(namespaces);
+    const helped = await read();
+    for (const side of ['a', 'b']) {
+      refuseHelp(namespaces, side, 'st0.0', 'tx', 'sg', 'tso', 'gso', 'gro');
+      refuseHelp(namespaces, side, 'wire', 'tx', 'tx-udp-segmentation', 'gso', 'gro');
+    }
+    await runTransfer(namespaces);
+    const alone = await read();
+    const framesHelped = helped.frames - before.frames;
+    assert.ok(framesHelped * 2 < helped.packets - before.packets, 'the kernel hands over many packets at once');
+    assert.ok(alone.frames - helped.frames >= alone.packets - helped.packets, 'and now it does not');
+    const { engine } = (await a.counters()).counters;
+    assert.equal(engine['socket-send-refused'] + engine['tunnel-write-refused'], 0);
+  });
+});
+
 test('what the outer network is too narrow for goes in fragments: every octet arrives', {
   skip: namespaceTestSkip(),
 }, async () => {
@@ -152,6 +178,12 @@ function losePackets(namespaces: Namespaces, side: string): void {
   const rule = 'iif wire meta l4proto { udp, esp } numgen random mod 200 0 drop';
   const script = `table inet loss { chain input { type filter hook prerouting priority -300; ${rule}; }; }`;
   const done = namespaces.run(side, '/bin/sh', ['-c', `echo '${script}' | ${NFT} -f -`]);
+  assert.equal(done.status, 0, done.stderr);
+}
+
+function refuseHelp(namespaces: Namespaces, side: string, device: string, ...features: readonly string[]): void {
+  const options = features.flatMap((feature) => [feature, 'off']);
+  const done = namespaces.run(side, ETHTOOL, ['-K', device, ...options]);
   assert.equal(done.status, 0, done.stderr);
 }
 
