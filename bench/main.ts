@@ -26,7 +26,7 @@ const BENCHMARKS = [
 
 const { values } = parseArgs({
   options: {
-    runs: { type: 'string' },
+    runs: { type: 'string', default: '5' },
     seconds: { type: 'string' },
     only: { type: 'string', multiple: true },
     list: { type: 'boolean' },

@@ -20,7 +20,7 @@ import {
 import { SeededRandom } from '../../lib/random.ts';
 import { type Instant, instant } from '../../lib/time.ts';
 import type { EncryptionAlgorithm, IntegrityAlgorithm } from '../../model/algorithms.ts';
-import { encryptionTraits } from '../../model/algorithms.ts';
+import { encryptionTraits, integrityTraits } from '../../model/algorithms.ts';
 import type { SecurityPolicy } from '../../model/data-plane.ts';
 import { type IpsecSa, policyId, spi } from '../../model/ipsec-sa.ts';
 import { classifyUdp4500 } from '../../wire/udp-encapsulation.ts';
@@ -31,7 +31,8 @@ import { describeLoss, FlowMaker } from './flow-maker.fixture.ts';
 import type { EngineFeature } from './messages.ts';
 import { plainFrame, randomSuperPacket, type TunnelFrame } from './naive-offload.fixture.ts';
 import { disturb, oddPacket } from './odd-packets.fixture.ts';
-import { enterOwnNamespace, ipv6PacketAround, isIpv6Fragment } from './raw-ipv6.fixture.ts';
+import { isIpv6, isIpv6Fragment, knownLength, withoutIdentification } from './outer-packets.fixture.ts';
+import { enterOwnNamespace, ipv6PacketAround, sign, spiBehindExtensions } from './raw-ipv6.fixture.ts';
 
 const RUNS = Number(process.env['SALLYPORT_DIFFERENTIAL_RUNS'] ?? 24);
 const SEED = process.env['SALLYPORT_DIFFERENTIAL_SEED'];
@@ -40,6 +41,7 @@ const STEPS = 10;
 const STEP_LENGTH_MAX = 100_000;
 const PACKET_OVERHEAD = 600;
 const IPV6_LENGTH = 40;
+const SPI_FIRST = 0x1000;
 
 type Suite = readonly ['esp' | 'ah', EncryptionAlgorithm, IntegrityAlgorithm];
 
@@ -58,6 +60,12 @@ const SUITES: readonly Suite[] = [
   ['ah', 'null', 'hmac-sha-256-128'],
   ['ah', 'null', 'hmac-sha-512'],
 ];
+
+/** Those of AH, as node:crypto calls them. */
+const HASHES = new Map<IntegrityAlgorithm, string>([
+  ['hmac-sha-256-128', 'sha256'],
+  ['hmac-sha-512', 'sha512'],
+]);
 
 /** One SA each way, of one family inside, bound to one tunnel. */
 interface SaChoice {
@@ -237,7 +245,21 @@ class Comparison {
       this.#random,
       whole.map((packet) => packet.slice(IPV6_LENGTH)),
       old,
-    ).map((payload) => ipv6PacketAround(this.#random, protocol, EAST6, WEST6, payload));
+    ).map((payload) => this.#signed(ipv6PacketAround(this.#random, protocol, EAST6, WEST6, payload)));
+  }
+
+  /** What extension headers have come before is right again, damaged or not. */
+  #signed(packet: Uint8Array): Uint8Array {
+    for (const [index, { suite, isExtended }] of this.#situation.sas.entries()) {
+      const [protocol, encryption, integrity] = suite;
+      const hash = HASHES.get(integrity);
+      const { icvLength } = integrityTraits(integrity);
+      if (protocol !== 'ah' || hash === undefined) continue;
+      // The peer's outbound SA.
+      if (spiBehindExtensions(packet, icvLength) !== SPI_FIRST + 2 * index + 1) continue;
+      sign(packet, hash, saPair(encryption, integrity).outbound.integrityKey, icvLength, isExtended);
+    }
+    return packet;
   }
 
   async #compareAndForget(out: RecordingOutbox): Promise<void> {
@@ -335,8 +357,8 @@ class Comparison {
       selectors: selectors(inner, inner),
       extendedSequenceNumbers: isExtended,
     };
-    const out = saPair(encryption, integrity, { ...common, spi: spi(0x1000 + 2 * index) });
-    const back = saPair(encryption, integrity, { ...common, spi: spi(0x1001 + 2 * index) });
+    const out = saPair(encryption, integrity, { ...common, spi: spi(SPI_FIRST + 2 * index) });
+    const back = saPair(encryption, integrity, { ...common, spi: spi(SPI_FIRST + 1 + 2 * index) });
     const common2 = policy({
       id,
       order: index,
@@ -369,25 +391,6 @@ class Comparison {
 
 function turned(sa: IpsecSa, direction: 'inbound' | 'outbound'): IpsecSa {
   return { ...sa, direction };
-}
-
-function isIpv6(packet: Uint8Array): boolean {
-  return (packet[0] ?? 0) >>> 4 === 6;
-}
-
-/** How much of a packet no chance has a part in: SPI and sequence number, and the IP header before them. */
-function knownLength(isRaw: boolean, packet: Uint8Array): number {
-  if (!isRaw) return 8;
-  if (isIpv6(packet)) return IPV6_LENGTH + 8;
-  const isLaterFragment = (((packet[6] ?? 0) & 0x1f) | (packet[7] ?? 0)) !== 0;
-  return isLaterFragment ? 20 : 28;
-}
-
-/** Each data plane numbers its IPv4 packets, and the fragments of IPv6, on from a number that it has drawn. */
-function withoutIdentification(isRaw: boolean, packet: Uint8Array): Uint8Array {
-  if (!isRaw) return packet;
-  if (!isIpv6(packet)) return packet.fill(0, 4, 6).fill(0, 10, 12);
-  return isIpv6Fragment(packet) ? packet.fill(0, IPV6_LENGTH + 4, IPV6_LENGTH + 8) : packet;
 }
 
 function now(): Instant {

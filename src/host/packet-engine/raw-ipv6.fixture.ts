@@ -2,6 +2,7 @@
 // pieces what of them was asked for, which no stand-in would do as it does.
 
 import { spawnSync } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import type { SeededRandom } from '../../lib/random.ts';
 import { addressOctets, type IpAddress } from '../../model/address.ts';
 import { foreignFunctions } from '../foreign-functions.ts';
@@ -15,8 +16,13 @@ const PACKET_MAX = 70_000;
 const IPV6_LENGTH = 40;
 const HOP_BY_HOP = 0;
 const ROUTING = 43;
-const FRAGMENT = 44;
 const DESTINATION = 60;
+const PAD_N = 1;
+/** Two experimental ones that are skipped by who does not know them, the second with data that may change on the way (RFC 8200 §4.2). */
+const EXPERIMENTAL_CHANGING = 0x3e;
+const OPTIONS = [PAD_N, 0x1e, EXPERIMENTAL_CHANGING];
+const AH_FIXED_LENGTH = 12;
+const AH_SPI_AT = 4;
 
 /** Moves this thread, and those that it starts from now on, into a network namespace of their own, in which the address is its. */
 export function enterOwnNamespace(address: IpAddress): void {
@@ -62,11 +68,6 @@ export class RawIpv6Sockets {
   }
 }
 
-/** Whether an IPv6 packet is a fragment. The kernel puts those together before any raw socket sees them. */
-export function isIpv6Fragment(packet: Uint8Array): boolean {
-  return packet[6] === FRAGMENT;
-}
-
 /** A new IPv6 header before what a packet carried: any traffic class, flow label and hop limit, and now and then extension headers. */
 export function ipv6PacketAround(
   random: SeededRandom,
@@ -87,13 +88,44 @@ export function ipv6PacketAround(
   for (const [index, kind] of extensions.entries()) {
     const at = IPV6_LENGTH + 8 * index;
     packet[nextHeaderAt] = kind;
-    // Padding of six octets (PadN, RFC 8200 §4.2); or a routing header of type 0 with nowhere left to go (RFC 8200 §4.4).
-    if (kind !== ROUTING) packet.set([1, 4], at + 2);
+    // A routing header of type 0 with nowhere left to go is all zeros (RFC 8200 §4.4); else one option that fills the header.
+    const option = OPTIONS[Math.floor(random.fraction() * OPTIONS.length)] ?? PAD_N;
+    if (kind !== ROUTING) packet.set([option, 4, ...(option === PAD_N ? [] : random.bytes(4))], at + 2);
     nextHeaderAt = at;
   }
   packet[nextHeaderAt] = protocol;
   packet.set(payload, packet.length - payload.length);
   return packet;
+}
+
+/** The SPI of a packet that `ipv6PacketAround` has put extension headers before, if they are before AH and it is long enough for an ICV. */
+export function spiBehindExtensions(packet: Uint8Array, icvLength: number): number | undefined {
+  const at = authenticationHeaderAt(packet);
+  if (at <= IPV6_LENGTH || at + AH_FIXED_LENGTH + icvLength > packet.length) return undefined;
+  return new DataView(packet.buffer, packet.byteOffset).getUint32(at + AH_SPI_AT);
+}
+
+/** Puts the ICV for the packet as it is into its AH, by the letter of RFC 4302 §3.3.3, and shares no code with what checks it. */
+export function sign(packet: Uint8Array, hash: string, key: Uint8Array, icvLength: number, isExtended: boolean): void {
+  const at = authenticationHeaderAt(packet);
+  const icv = at + AH_FIXED_LENGTH;
+  const seen = packet.slice();
+  seen.set([0x60, 0, 0, 0]);
+  seen[7] = 0;
+  for (let header = IPV6_LENGTH, kind = packet[6]; header < at; kind = packet[header], header += 8)
+    if (kind !== ROUTING && packet[header + 2] === EXPERIMENTAL_CHANGING) seen.fill(0, header + 4, header + 8);
+  seen.fill(0, icv, icv + icvLength);
+  const hmac = createHmac(hash, key).update(seen);
+  // The upper half of an extended sequence number is not in the packet; none of ours has got so far.
+  if (isExtended) hmac.update(new Uint8Array(4));
+  packet.set(hmac.digest().subarray(0, icvLength), icv);
+}
+
+/** Behind extension headers of eight octets each. */
+function authenticationHeaderAt(packet: Uint8Array): number {
+  let at = IPV6_LENGTH;
+  for (let kind = packet[6]; kind !== 51; kind = packet[at], at += 8) if (kind === 50 || at >= packet.length) return -1;
+  return at;
 }
 
 /** At most one of each, hop-by-hop options first: any other order the kernel would not take (RFC 8200 §4.1). */
