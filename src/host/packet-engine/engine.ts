@@ -1,6 +1,6 @@
 // One thread that carries packets. Each turn of its loop:
 //  1. waits for descriptors, up to the next timeout of the data plane
-//  2. lets each readable one have a batch: control messages, then UDP and raw sockets, then TUN devices, in the kernel's order
+//  2. lets each readable one have a batch: control messages, UDP and raw sockets in the kernel's order, then all TUN devices together
 //  3. sends what the batch has made, and runs the data plane's timeouts
 // Level-triggered epoll and bounded batches make it fair: no source, IKE's datagrams among them, waits for another's flood to end.
 
@@ -86,7 +86,7 @@ export class PacketEngine implements Readable {
       this.#notice(
         'no io_uring here, or none that reads TUN devices (Linux 6.4): each of their packets is a system call, slower',
       );
-    this.#input = new TunnelInput(this.#arena, inputRing);
+    this.#input = new TunnelInput(this.#arena, inputRing, () => this.#flush());
     this.#dataPlane = new DataPlane({
       ...{ crypto, random: systemRandom, isZeroIdentificationReplaced: true },
       counterCells: settings.counters.dataPlane,
@@ -107,7 +107,6 @@ export class PacketEngine implements Readable {
       tally: this.#tally,
       input: this.#input,
       splitter: new SuperPacketSplitter(this.#arena, arithmetic, this.#area, flush),
-      release: () => this.#release(),
     };
     this.#poller.add(this);
     const { bytes } = this.#arena.memory;
@@ -134,8 +133,9 @@ export class PacketEngine implements Readable {
       const count = this.#poller.wait(this.#timeout());
       const now = this.#now();
       for (let index = 0; index < count; index++) this.#poller.source(index)?.handleReadable(now);
+      this.#input.run();
       if (now >= this.#dataPlane.nextTimeout()) this.#dataPlane.handleTimeout(now, this.#out);
-      this.#release();
+      this.#flush();
     }
     this.#isTurnWanted = false;
     this.#requestsSinceTurn = 0;
@@ -155,12 +155,6 @@ export class PacketEngine implements Readable {
     libc.read(this.descriptor, this.#wakeCount.address, 8);
     this.#handleRequests(now);
     if (++this.#requestsSinceTurn >= REQUESTS_WITHOUT_TURN_MAX) this.#isTurnWanted = true;
-  }
-
-  /** The same, when nothing that has been read is left to handle. */
-  #release(): void {
-    this.#flush();
-    this.#input.release();
   }
 
   /** Sends and writes the batch, and with it everything that the data plane is done with. */

@@ -12,6 +12,9 @@ const CONTROL_LENGTH = 256;
 const VECTOR_LENGTH = 16;
 /** Datagrams that one call receives at most; with GRO, each may hold up to 64 packets. */
 const DATAGRAMS_MAX = 32;
+const DATAGRAMS_MIN = 4;
+/** What is worked on at once should stay in a processor's second-level cache. */
+const OCTETS_PER_TURN = 256 * 1024;
 
 /**
  * Receives several datagrams in one call (recvmmsg(2)). All sockets of an engine share one batch, since each turn is over before the
@@ -24,6 +27,8 @@ export class ReceiveBatch {
   readonly #names: number;
   readonly #controls: number;
   readonly #slots: number;
+  /** How many datagrams the next call may bring. */
+  #wanted = DATAGRAMS_MAX;
   readonly #slotLength = RECEIVE_HEADROOM + DATAGRAM_LENGTH_MAX + TAILROOM;
 
   constructor(arena: Arena) {
@@ -52,8 +57,11 @@ export class ReceiveBatch {
     const address = this.#arena.memory.address + this.#messages;
     // An error may be an ICMP message about something sent before: it has been taken off the socket, and the next call goes on.
     for (let attempt = 0; attempt < ERRORS_PER_TURN_MAX; attempt++) {
-      const count = libc.recvmmsg(descriptor, address, DATAGRAMS_MAX, MSG_DONTWAIT, 0);
-      if (count >= 0) return count;
+      const count = libc.recvmmsg(descriptor, address, this.#wanted, MSG_DONTWAIT, 0);
+      if (count >= 0) {
+        this.#adapt(count);
+        return count;
+      }
       if (lastErrno() === ERRNO.EAGAIN) return 0;
     }
     return 0;
@@ -96,6 +104,13 @@ export class ReceiveBatch {
   /** Makes the first `count` messages ready for the next call, which their lengths have to be reset for. */
   release(count: number): void {
     for (let index = 0; index < count; index++) this.#rearm(index);
+  }
+
+  #adapt(count: number): void {
+    let octets = 0;
+    for (let index = 0; index < count; index++) octets += this.length(index);
+    if (octets > OCTETS_PER_TURN) this.#wanted = Math.max(DATAGRAMS_MIN, count >> 1);
+    else if (count === this.#wanted) this.#wanted = Math.min(2 * count, DATAGRAMS_MAX);
   }
 
   #rearm(index: number): void {

@@ -20,21 +20,45 @@ for (const isRingWanted of [true, false]) {
   test(`packets come out of a device as they went in, ${how}`, (context) => {
     const bench = Bench.open(context, isRingWanted);
     if (!bench) return;
-    const input = new TunnelInput(bench.arena, bench.ring);
     const packets = Array.from({ length: 100 }, (_, index) => Uint8Array.from({ length: 20 + index }, () => index));
     for (const packet of packets) bench.send(packet);
-    const seen: Uint8Array[] = [];
-    for (let turns = 0; turns < 10 && seen.length < packets.length; turns++) {
-      if (input.room < 17) input.release();
-      const first = input.next;
-      const count = input.read(bench.near, 17);
-      for (let slot = first; slot < first + count; slot++) {
-        const start = input.offset(slot);
-        seen.push(bench.arena.memory.bytes.slice(start, start + input.length(slot)));
-      }
+    const reader = new BatchReader(bench, 17);
+    for (let turns = 0; turns < 10 && reader.packets.length < packets.length; turns++) reader.read();
+    assert.deepEqual(reader.packets, packets);
+    reader.read();
+    assert.equal(reader.packets.length, packets.length, 'what is empty is not waited for');
+  });
+
+  test(`more devices than there are slots are all read, and what lies in a slot is sent before it is used again, ${how}`, (context) => {
+    const benches = Array.from({ length: 30 }, () => Bench.open(context, isRingWanted)).filter(
+      (bench) => bench !== undefined,
+    );
+    const [first] = benches;
+    if (!first) return;
+    let sent = 0;
+    const input = new TunnelInput(first.arena, first.ring, () => sent++);
+    const seen: number[][] = benches.map(() => []);
+    for (const [number, bench] of benches.entries()) {
+      for (let count = 0; count < 3; count++) bench.send(Uint8Array.of(number, count, 0xff));
+      const slot = input.ask(
+        {
+          handleRead: () => {
+            for (let index = 0; index < 5; index++)
+              if (input.length(slot + index) > 0)
+                seen[number]?.push(first.arena.memory.view.getUint16(input.offset(slot + index)));
+          },
+        },
+        bench.near,
+        5,
+      );
     }
-    assert.deepEqual(seen, packets);
-    assert.equal(input.read(bench.near, 2), 0, 'what is empty is not waited for');
+    assert.ok(sent > 0);
+    input.run();
+    for (const [number, packets] of seen.entries())
+      assert.deepEqual(packets, [256 * number, 256 * number + 1, 256 * number + 2]);
+    const before = sent;
+    input.run();
+    assert.equal(sent, before, 'nobody has asked');
   });
 
   test(`what is written to a device arrives in order and is counted, and so is what does not fit, ${how}`, (context) => {
@@ -92,6 +116,34 @@ test('a ring tells the result of each operation, in the order in which they were
     assert.equal(ring.count, 0);
   }
 });
+
+/** Reads a device batch by batch. */
+class BatchReader {
+  readonly packets: Uint8Array[] = [];
+  readonly #bench: Bench;
+  readonly #input: TunnelInput;
+  readonly #count: number;
+  #slot = 0;
+
+  constructor(bench: Bench, count: number) {
+    this.#bench = bench;
+    this.#count = count;
+    this.#input = new TunnelInput(bench.arena, bench.ring, () => undefined);
+  }
+
+  read(): void {
+    this.#slot = this.#input.ask(this, this.#bench.near, this.#count);
+    this.#input.run();
+  }
+
+  handleRead(): void {
+    for (let slot = this.#slot; slot < this.#slot + this.#count; slot++) {
+      const start = this.#input.offset(slot);
+      const length = this.#input.length(slot);
+      if (length > 0) this.packets.push(this.#bench.arena.memory.bytes.slice(start, start + length));
+    }
+  }
+}
 
 /** A device and its far end. */
 class Bench {

@@ -9,36 +9,52 @@ const SLOT_HEADROOM = HEADROOM + 64;
 /** Not a multiple of a page, so that the beginnings of slots do not all compete for the same lines of the cache. */
 const SLOT_LENGTH = Math.ceil((SLOT_HEADROOM + TUNNEL_READ_MAX + TAILROOM) / 64) * 64;
 
+/** Somebody who has asked for packets, and handles them when they have been read. */
+export interface PacketReader {
+  handleRead(): void;
+}
+
 /**
- * Packets read from TUN devices: with a ring, many in one system call. What was read lies in slots, each with room around it, until `release`; all
- * devices of an engine share them.
+ * Packets read from TUN devices: with a ring, those of all devices that have some, in one system call. What was read lies in slots, each with
+ * room around it, until all who asked have handled theirs and all has been sent.
  */
 export class TunnelInput {
   readonly #arena: Arena;
   readonly #ring: IoRing | undefined;
+  readonly #send: () => void;
   readonly #slots: number;
+  readonly #descriptors = new Int32Array(SLOTS);
   readonly #lengths = new Int32Array(SLOTS);
+  readonly #readers: PacketReader[] = [];
   #used = 0;
 
-  constructor(arena: Arena, ring: IoRing | undefined) {
+  /** `send` sends everything that was made of what was read. */
+  constructor(arena: Arena, ring: IoRing | undefined, send: () => void) {
     this.#arena = arena;
     this.#ring = ring;
+    this.#send = send;
     this.#slots = arena.reserve(SLOTS * SLOT_LENGTH);
   }
 
-  /** How many packets still find room. */
-  get room(): number {
-    return SLOTS - this.#used;
+  /** Asks for up to `count` packets of this device, no more than there are slots; returns the first of as many slots in a row. */
+  ask(reader: PacketReader, descriptor: number, count: number): number {
+    if (this.#used + count > SLOTS) this.run();
+    const first = this.#used;
+    for (let index = 0; index < count; index++) this.#descriptors[first + index] = descriptor;
+    this.#used += count;
+    this.#readers.push(reader);
+    return first;
   }
 
-  /** The slot that the next packet goes to. */
-  get next(): number {
-    return this.#used;
-  }
-
-  /** Reads what is there, up to `count` packets, into the slots from `next` on; returns how many. There must be room. */
-  read(descriptor: number, count: number): number {
-    return this.#ring ? this.#readBatch(this.#ring, descriptor, count) : this.#readOneByOne(descriptor, count);
+  /** Reads what was asked for, has it handled, and sends what comes of it. */
+  run(): void {
+    if (this.#used === 0) return;
+    if (this.#ring) this.#readTogether(this.#ring);
+    else this.#readOneByOne();
+    for (const reader of this.#readers) reader.handleRead();
+    this.#readers.length = 0;
+    this.#send();
+    this.#used = 0;
   }
 
   /** Where in the arena lies what was read into this slot, the device's own header included. */
@@ -46,44 +62,27 @@ export class TunnelInput {
     return this.#slots + slot * SLOT_LENGTH + SLOT_HEADROOM;
   }
 
+  /** Octets that were read into this slot: 0 or less if there was nothing. */
   length(slot: number): number {
     return this.#lengths[slot] ?? 0;
   }
 
-  /** Gives all slots free: what lay in them has been sent. */
-  release(): void {
-    this.#used = 0;
+  #readTogether(ring: IoRing): void {
+    for (let slot = 0; slot < this.#used; slot++)
+      ring.put(RingOperation.read, this.#descriptors[slot] ?? -1, this.offset(slot), TUNNEL_READ_MAX);
+    const count = ring.run();
+    for (let slot = 0; slot < count; slot++) this.#lengths[slot] = ring.result(slot);
   }
 
-  #readOneByOne(descriptor: number, count: number): number {
+  /** A device that has nothing more is not asked again. */
+  #readOneByOne(): void {
     const { address } = this.#arena.memory;
-    for (let done = 0; done < count; done++) {
-      const length = libc.read(descriptor, address + this.offset(this.#used), TUNNEL_READ_MAX);
-      if (length <= 0) return done;
-      this.#lengths[this.#used++] = length;
+    let empty = -1;
+    for (let slot = 0; slot < this.#used; slot++) {
+      const descriptor = this.#descriptors[slot] ?? -1;
+      const length = descriptor === empty ? 0 : libc.read(descriptor, address + this.offset(slot), TUNNEL_READ_MAX);
+      this.#lengths[slot] = length;
+      if (length <= 0) empty = descriptor;
     }
-    return count;
-  }
-
-  #readBatch(ring: IoRing, descriptor: number, count: number): number {
-    const first = this.#used;
-    for (let index = 0; index < count; index++)
-      ring.put(RingOperation.read, descriptor, this.offset(first + index), TUNNEL_READ_MAX);
-    ring.run();
-    // A packet that came while the batch ran may lie behind a slot that found nothing.
-    let used = first;
-    for (let index = 0; index < count; index++) {
-      const length = ring.result(index);
-      if (length > 0) this.#keep(used++, first + index, length);
-    }
-    this.#used = used;
-    return used - first;
-  }
-
-  #keep(slot: number, from: number, length: number): void {
-    this.#lengths[slot] = length;
-    if (slot === from) return;
-    const offset = this.offset(from);
-    this.#arena.memory.bytes.copyWithin(this.offset(slot), offset, offset + length);
   }
 }

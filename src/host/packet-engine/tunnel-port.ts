@@ -5,7 +5,7 @@ import { RING_OPERATIONS_MAX } from './io-ring.ts';
 import type { EngineTunnel } from './messages.ts';
 import type { Readable } from './poller.ts';
 import type { SuperPacketSplitter } from './super-packet.ts';
-import type { TunnelInput } from './tunnel-input.ts';
+import type { PacketReader, TunnelInput } from './tunnel-input.ts';
 import type { TunnelTarget } from './tunnel-writer.ts';
 import { VIRTIO_HEADER_LENGTH } from './virtio-header.ts';
 
@@ -21,25 +21,23 @@ export interface TunnelSurroundings {
   readonly tally: EngineTally;
   readonly input: TunnelInput;
   readonly splitter: SuperPacketSplitter;
-  /** Sends everything, which frees all slots of the input. */
-  release(): void;
 }
 
-const READS_MIN = 2;
 const READS_MAX = RING_OPERATIONS_MAX;
 /** What is worked on at once should stay in a processor's second-level cache. */
 const READ_OCTETS_PER_TURN = 256 * 1024;
 
 /** One TUN device: what the host sends into it is read here. */
-export class TunnelPort implements Readable, TunnelTarget {
+export class TunnelPort implements Readable, PacketReader, TunnelTarget {
   readonly descriptor: number;
   readonly offload: TunnelOffload;
   readonly #surroundings: TunnelSurroundings;
   readonly #handlers: InnerPacketHandlers;
   readonly #headerLength: number;
   #now: Instant;
-  /** How many packets to ask for: a few more than last time, since asking for what is not there costs little, but not nothing. */
-  #expected = READS_MIN;
+  /** How many packets to ask for: asking for what is not there costs little, but not nothing. */
+  #expected = 1;
+  #firstSlot = 0;
 
   constructor(now: Instant, tunnel: EngineTunnel, surroundings: TunnelSurroundings, handlers: InnerPacketHandlers) {
     this.descriptor = tunnel.descriptor;
@@ -52,22 +50,29 @@ export class TunnelPort implements Readable, TunnelTarget {
 
   handleReadable(now: Instant): void {
     this.#now = now;
+    this.#firstSlot = this.#surroundings.input.ask(this, this.descriptor, this.#expected);
+  }
+
+  handleRead(): void {
     const { tally, input, splitter } = this.#surroundings;
-    if (input.room < this.#expected) this.#surroundings.release();
-    const first = input.next;
-    const count = input.read(this.descriptor, this.#expected);
-    tally.count('tunnel-read', count);
+    const asked = this.#expected;
+    let count = 0;
     let octets = 0;
-    for (let slot = first; slot < first + count; slot++) {
+    // A packet that came while the batch ran may lie behind a slot that found nothing.
+    for (let slot = this.#firstSlot; slot < this.#firstSlot + asked; slot++) {
+      const length = input.length(slot);
+      if (length <= 0) continue;
+      count++;
+      octets += length;
       const header = input.offset(slot);
       const start = header + this.#headerLength;
-      const end = header + input.length(slot);
-      octets += end - start;
-      if (this.#headerLength === 0) this.#handlers.handlePacket(now, start, end);
+      const end = header + length;
+      if (this.#headerLength === 0) this.#handlers.handlePacket(this.#now, start, end);
       else if (end <= start || !splitter.split(header, start, end, this.#handlePiece)) tally.count('tunnel-malformed');
     }
-    if (octets > READ_OCTETS_PER_TURN) this.#expected = Math.max(READS_MIN, count >> 1);
-    else this.#expected = count < this.#expected ? Math.max(READS_MIN, count + 1) : Math.min(2 * count, READS_MAX);
+    tally.count('tunnel-read', count);
+    if (octets > READ_OCTETS_PER_TURN) this.#expected = Math.max(1, count >> 1);
+    else this.#expected = count < asked ? Math.max(1, count) : Math.min(2 * count, READS_MAX);
   }
 
   readonly #handlePiece = (start: number, end: number, isFirst: boolean): void => {
