@@ -182,6 +182,7 @@ export const WIREGUARD_GO: Contender = {
       namespaces.ip(end.side, 'address', 'add', `${INNER[end.side]}/30`, 'dev', end.device);
       namespaces.ip(end.side, 'link', 'set', end.device, 'mtu', '1400', 'up');
     }
+    await untilAnswered(namespaces, INNER.b);
     return {
       peer: INNER.b,
       processIds: children.flatMap((child) => child.pid ?? []),
@@ -194,6 +195,7 @@ export const WIREGUARD_GO: Contender = {
 };
 
 const OPENVPN = '/usr/sbin/openvpn';
+const ATTEMPTS_MAX = 30;
 
 /** OpenVPN over UDP with AES-256-GCM and a certificate of its own for each end. */
 export const OPEN_VPN: Contender = {
@@ -229,7 +231,7 @@ export const OPEN_VPN: Contender = {
       const args = [...role, ...keys, ...trust, ...wire, ...inner, ...cipher, '--verb', '1', '--disable-dco'];
       return namespaces.spawn(side, OPENVPN, args, { stdio: 'ignore' });
     });
-    await sleep(4000);
+    await untilAnswered(namespaces, INNER.b);
     return {
       peer: INNER.b,
       processIds: children.flatMap((child) => child.pid ?? []),
@@ -240,3 +242,13 @@ export const OPEN_VPN: Contender = {
     };
   },
 };
+
+/** Waits until the tunnel carries pings; throws an Error if it does not in time. */
+async function untilAnswered(namespaces: Namespaces, peer: string): Promise<void> {
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    const { status } = await namespaces.runAsync('a', 'ping', ['-n', '-c', '1', '-W', '1', peer]);
+    if (status === 0) return;
+    await sleep(200);
+  }
+  throw new Error('the tunnel did not come up');
+}

@@ -14,7 +14,7 @@ const { values } = parseArgs({
 });
 const RUNS = Number(values.runs ?? 5);
 /** Of each series of pings, of the load, and of idleness. */
-const SECONDS = Number(values.seconds ?? 3);
+const SECONDS = Number(values.seconds ?? 2);
 /** Milliseconds between pings. */
 const INTERVALS = [200, 50, 5];
 const LOADED_INTERVAL = 20;

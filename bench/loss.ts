@@ -5,7 +5,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import type { Namespaces } from '../lab/namespaces.ts';
-import { sallyport, strongSwan, WIREGUARD_GO } from './contenders.ts';
+import { sallyport, strongSwan } from './contenders.ts';
 import { measureTcp, startTcpServer } from './measure.ts';
 import { type Goal, spreadText, submit } from './report.ts';
 import { type Turn, takeTurns } from './turns.ts';
@@ -30,7 +30,7 @@ const WAYS: readonly { readonly name: string; readonly rule: string }[] = [
 ];
 const CHARON = strongSwan('aes256gcm16-modp2048');
 const OURS = sallyport('aes-256-gcm', 'none');
-const CONTENDERS = [CHARON, OURS, WIREGUARD_GO];
+const CONTENDERS = [CHARON, OURS];
 
 const results = await takeTurns(CONTENDERS, RUNS, values.only, measure);
 submit({

@@ -3,7 +3,9 @@
 // what a machine lacks (strongSwan, wireguard-go, OpenVPN, nft) is left out and named. Ends with an error if one of them did.
 
 import { type ChildProcess, fork } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { removeStaleNamespaces } from '../lab/namespaces.ts';
 import { describeMachine, describePrograms } from './measure.ts';
@@ -37,11 +39,14 @@ const turns = (['runs', 'seconds'] as const).flatMap((name) => (values[name] ? [
 const machine = `${new Date().toISOString().slice(0, 10)}; ${describeMachine()}; ${describePrograms()}`;
 const sections: Section[] = [];
 const failed: string[] = [];
+/** Whatever the benchmarks put down, however they end. */
+const scratch = mkdtempSync(join(tmpdir(), 'sallyport-bench-'));
 let running: ChildProcess | undefined;
 let isInterrupted = false;
 
 if (values.list) for (const { name } of BENCHMARKS) console.log(name);
 else await runAll();
+rmSync(scratch, { recursive: true, force: true });
 
 async function runAll(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -55,8 +60,6 @@ async function runAll(): Promise<void> {
     console.log(`\n=== ${name}`);
     const startedAt = performance.now();
     if (!(await runOne(name, takesTurns ? turns : []))) failed.push(name);
-    // Whatever ended it: nothing of it stays.
-    removeStaleNamespaces();
     console.log(`=== ${name}: ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
     // After each, so that one that hangs takes only its own figures along.
     if (values.report !== undefined) writeFileSync(values.report, report());
@@ -71,7 +74,8 @@ async function runAll(): Promise<void> {
 /** Whether it ended well. One that hands over no section has its output in the report as it is. */
 function runOne(name: string, args: readonly string[]): Promise<boolean> {
   const script = new URL(`./${name}.js`, import.meta.url).pathname;
-  const child = fork(script, [...args], { execArgv: ['--enable-source-maps'], silent: true });
+  const options = { execArgv: ['--enable-source-maps'], silent: true, env: { ...process.env, TMPDIR: scratch } };
+  const child = fork(script, [...args], options);
   running = child;
   let [output, hasSection] = ['', false];
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -84,6 +88,8 @@ function runOne(name: string, args: readonly string[]): Promise<boolean> {
     sections.push(message);
     hasSection = true;
   });
+  // Whatever ended it: nothing of it stays.
+  child.once('exit', () => removeStaleNamespaces());
   return new Promise((resolve) => {
     child.once('close', (status) => {
       if (!hasSection) sections.push({ title: name, tables: [], goals: [], notes: ['```', output.trim(), '```'] });

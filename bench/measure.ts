@@ -22,7 +22,8 @@ export async function measureTcp(
   const done = await namespaces.runAsync('a', 'iperf3', flags, (seconds + 20) * 1000);
   const report = JSON.parse(done.stdout || '{}');
   const bits = report.end?.sum_received?.bits_per_second;
-  if (typeof bits !== 'number') throw new Error(`iperf3 to ${peer}: ${report.error ?? done.stderr}`);
+  if (typeof bits !== 'number')
+    throw new Error(`iperf3 to ${peer}: ${report.error ?? (done.stderr || 'no report in time')}`);
   return bits;
 }
 

@@ -16,6 +16,8 @@ const COUNTS = [1, 100, 1000];
 /** Within a fifth of what one tunnel carries. */
 const SHARE_MIN = 0.8;
 const GIGA = 1e-9;
+/** Milliseconds. */
+const SETTLING = 2000;
 const flows = new URL('./flows.js', import.meta.url).pathname;
 
 /** Each with as many tunnels as its place in the list says. */
@@ -57,8 +59,8 @@ async function measure({ contender, namespaces, record }: Turn): Promise<void> {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await linesOf(client).next();
-    // The first second is for the flows to find their rates.
-    await sleep(1000);
+    // For the flows to find their rates.
+    await sleep(SETTLING);
     const [before, startedAt] = [await octets(), performance.now()];
     await sleep(SECONDS * 1000);
     record(flowsName(flowCount), (((await octets()) - before) * 8000) / (performance.now() - startedAt));
