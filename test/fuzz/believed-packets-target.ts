@@ -17,6 +17,7 @@ import {
 } from '../../src/ipsec/two-planes.fixture.ts';
 import { concat, toHex } from '../../src/lib/bytes.ts';
 import { SeededRandom } from '../../src/lib/random.ts';
+import { after, milliseconds, seconds } from '../../src/lib/time.ts';
 import { rangeContains } from '../../src/model/address.ts';
 import type { EncryptionAlgorithm, IntegrityAlgorithm } from '../../src/model/algorithms.ts';
 import { integrityTraits } from '../../src/model/algorithms.ts';
@@ -43,6 +44,7 @@ const SAS: readonly (readonly [EncryptionAlgorithm, IntegrityAlgorithm, SaOption
   ['null', 'hmac-sha1-96', { mode: 'transport', protocol: 'ah', selectors: HOSTS }],
 ];
 
+const NO_NEXT_HEADER = 59;
 const UDP_PATH = { local: { address: EAST, port: 4500 }, remote: { address: WEST, port: 4500 } };
 
 const TRANSPARENT: PacketCryptoProvider = {
@@ -67,6 +69,12 @@ export const BELIEVED_PACKETS_TARGET: FuzzTarget = {
       for (const packet of innerPackets(outbound)) {
         plane.handleInnerPacket(START, 'st0.0', packet, 0, packet.length, out);
       }
+      const padded = policy({ selectors: outbound.selectors, tfcPadding: 500, dummyInterval: seconds(1) });
+      plane.handleCommand(START, { kind: 'put-policy', policy: padded }, out);
+      for (const packet of innerPackets(outbound)) {
+        plane.handleInnerPacket(START, 'st0.0', packet, 0, packet.length, out);
+      }
+      for (const time of [1, 2, 3]) plane.handleTimeout(after(START, milliseconds(time * 1000)), out);
       return [...out.udp.map(({ payload }) => payload), ...out.ip].map((packet) =>
         concat(Uint8Array.of(index), packet),
       );
@@ -76,9 +84,12 @@ export const BELIEVED_PACKETS_TARGET: FuzzTarget = {
     const plane = newPlane(inbound, 'inbound');
     const out = new RecordingOutbox();
     const packet = input.slice(1);
+    const nextHeader = packet.at(-1 - integrityTraits(inbound.integrity).icvLength);
     if (inbound.udp) plane.handleUdpPacket(START, UDP_PATH, packet, out);
     else plane.handleIpPacket(START, packet, out);
     for (const { packet: inner } of out.delivered) checkDelivered(inner, inbound);
+    // Its next header says that it is for nobody (RFC 4303 §2.6).
+    if (inbound.udp && nextHeader === NO_NEXT_HEADER) assert.deepEqual(out.delivered, [], 'a dummy was delivered');
   },
 };
 

@@ -18,16 +18,17 @@ for (const target of FUZZ_TARGETS) {
     }
   });
 
-  test(`${target.name} withstands ${target.shortRuns} changed inputs`, () => {
+  test(`${target.name} withstands ${target.shortRuns} changed inputs, and does not grow`, () => {
     const outcome = fuzz(target, new SeededRandom(SEED), (runs) => runs >= target.shortRuns);
     assert.equal(outcome.failure, undefined, outcome.failure && `seed ${SEED}: ${describe(outcome.failure)}`);
+    assert.equal(outcome.growth?.isUnbounded, false, 'its memory was measured, and does not grow');
   });
 }
 
 test('the fuzzer finds a fault that is there', () => {
   const faulty = {
     name: 'faulty',
-    shortRuns: 0,
+    shortRuns: 20_000,
     seeds: () => [new Uint8Array(8)],
     run: (input: Uint8Array) => assert.notEqual(input[3], 0xff),
   };

@@ -1,5 +1,6 @@
 import type { SeededRandom } from '../../src/lib/random.ts';
 import type { Coverage } from './coverage.ts';
+import { type Growth, MemoryMeter } from './memory-growth.ts';
 import { Mutator } from './mutator.ts';
 
 /** Something that takes octets from anyone. */
@@ -7,6 +8,10 @@ export interface FuzzTarget {
   readonly name: string;
   /** Changed inputs that every `npm test` tries. */
   readonly shortRuns: number;
+  /** What one input leaves behind meets the next: if one fails, those before it belong to the failure. */
+  readonly keepsState?: boolean;
+  /** Its part of a long run's time, where that is not 1. */
+  readonly share?: number;
   /** Valid inputs to start from. Made when asked for: some take a negotiation. */
   seeds(): readonly Uint8Array[];
   /** Throws if the code under test does, or if what it said is not true. */
@@ -20,6 +25,8 @@ export interface FuzzFailure {
   readonly target: string;
   readonly input: Uint8Array;
   readonly reason: string;
+  /** What came before it, oldest first, if the target keeps state. */
+  readonly history?: readonly Uint8Array[];
 }
 
 export interface FuzzOutcome {
@@ -27,13 +34,21 @@ export interface FuzzOutcome {
   /** Inputs that reached new code, seeds not included. */
   readonly found: readonly Uint8Array[];
   readonly failure?: FuzzFailure;
+  /** How the memory in use went; absent if there were too few inputs to say. */
+  readonly growth?: Growth;
 }
 
 /** Longer than this for one input counts as hanging, in milliseconds. */
 const RUN_DURATION_MAX = 2000;
-/** Inputs between two looks at the coverage: fewer where one takes long. */
-const BATCH_MAX = 200;
-const BATCHES_OF_SHORT_RUN = 10;
+/** Inputs between two looks at the coverage, of which each takes longer than many inputs. */
+const BATCH_LENGTH = 200;
+/** Samples of the memory in use that a short run takes. */
+const SAMPLES_OF_SHORT_RUN = 20;
+/** What seems to grow is given half as many inputs again, so often, to show that it has come to its limit. */
+const EXTENSIONS_MAX = 3;
+const HISTORY_MAX = 256;
+/** Of an input, beyond its octets. */
+const OBJECT_OCTETS = 150;
 
 /** Mutates seeds and what reached new code before, until a target fails or `isOver` says so after a number of runs. */
 export function fuzz(
@@ -42,65 +57,152 @@ export function fuzz(
   isOver: (runs: number) => boolean,
   coverage?: Coverage,
 ): FuzzOutcome {
-  const mutator = new Mutator(random);
-  const corpus = [...target.seeds()];
-  const found: Uint8Array[] = [];
-  const batchLength = Math.min(BATCH_MAX, Math.ceil(target.shortRuns / BATCHES_OF_SHORT_RUN) + 1);
-  let runs = 0;
-  for (const seed of corpus) {
-    const failure = tryInput(target, seed);
-    if (failure) return { runs, found, failure };
-  }
-  coverage?.takeNew();
-  while (!isOver(runs)) {
-    const batch = Array.from({ length: batchLength }, () => nextInput(target, mutator, corpus));
-    for (const input of batch) {
-      runs++;
-      const failure = tryInput(target, input);
-      if (failure) return { runs, found, failure };
-    }
-    const fresh = coverage?.takeNew();
-    if (coverage !== undefined && fresh !== undefined && fresh.size > 0) {
-      const useful = findUseful(target, batch, fresh, coverage);
-      corpus.push(...useful);
-      found.push(...useful);
-    }
-  }
-  return { runs, found };
+  const fuzzer = new Fuzzer(target, random, coverage);
+  return fuzzer.run(isOver);
 }
 
 /** Runs one input; says what went wrong, if anything did. */
 export function tryInput(target: FuzzTarget, input: Uint8Array): FuzzFailure | undefined {
-  const started = performance.now();
-  try {
-    target.run(input);
-  } catch (fault) {
-    const reason = fault instanceof Error ? (fault.stack ?? fault.message) : `threw ${String(fault)}`;
-    return { target: target.name, input, reason };
+  // A machine that stood still in between does so once, not again and again.
+  let duration = 0;
+  for (let count = 0; count < 3; count++) {
+    const started = performance.now();
+    try {
+      target.run(input);
+    } catch (fault) {
+      const reason = fault instanceof Error ? (fault.stack ?? fault.message) : `threw ${String(fault)}`;
+      return { target: target.name, input, reason };
+    }
+    duration = performance.now() - started;
+    if (duration < RUN_DURATION_MAX) return undefined;
   }
-  const duration = performance.now() - started;
-  if (duration < RUN_DURATION_MAX) return undefined;
-  return { target: target.name, input, reason: `took ${Math.round(duration)} ms` };
+  return { target: target.name, input, reason: `took ${Math.round(duration)} ms, and as long before` };
 }
 
-function nextInput(target: FuzzTarget, mutator: Mutator, corpus: readonly Uint8Array[]): Uint8Array {
-  const input = mutator.mutate(mutator.pick(corpus) ?? new Uint8Array(), corpus);
-  return target.repair !== undefined && mutator.below(4) > 0 ? target.repair(input) : input;
+class Fuzzer {
+  readonly #target: FuzzTarget;
+  readonly #mutator: Mutator;
+  readonly #coverage: Coverage | undefined;
+  readonly #meter: MemoryMeter;
+  readonly #corpus: Uint8Array[];
+  readonly #found: Uint8Array[] = [];
+  readonly #history: Uint8Array[] = [];
+  #runs = 0;
+
+  constructor(target: FuzzTarget, random: SeededRandom, coverage: Coverage | undefined) {
+    this.#target = target;
+    this.#mutator = new Mutator(random);
+    this.#coverage = coverage;
+    this.#meter = new MemoryMeter(sampleInterval(target));
+    this.#corpus = [...target.seeds()];
+  }
+
+  run(isOver: (runs: number) => boolean): FuzzOutcome {
+    for (const seed of this.#corpus) {
+      const failure = this.#try(seed);
+      if (failure) return this.#outcome(failure);
+    }
+    this.#coverage?.takeNew();
+    let failure = this.#runUntil(isOver);
+    for (let count = 0; count < EXTENSIONS_MAX && !failure && this.#isGrowing; count++) {
+      const end = this.#runs * 1.5;
+      failure = this.#runUntil((runs) => runs >= end);
+    }
+    return this.#outcome(failure ?? (this.#isGrowing ? this.#growthFailure() : undefined));
+  }
+
+  #runUntil(isOver: (runs: number) => boolean): FuzzFailure | undefined {
+    while (!isOver(this.#runs)) {
+      const failure = this.#runBatch();
+      if (failure) return failure;
+      this.#meter.handleRuns(this.#runs, () => this.#ownOctets());
+    }
+    return undefined;
+  }
+
+  #runBatch(): FuzzFailure | undefined {
+    const length = Math.min(BATCH_LENGTH, sampleInterval(this.#target));
+    const batch = Array.from({ length }, () => this.#nextInput());
+    for (const input of batch) {
+      this.#runs++;
+      const failure = this.#try(input);
+      if (failure) return failure;
+    }
+    const fresh = this.#coverage?.takeNew();
+    if (this.#coverage === undefined || fresh === undefined || fresh.size === 0) return undefined;
+    for (const input of findUseful(this.#target, batch, fresh, this.#coverage)) {
+      // A copy: what it was cut out of may be far longer.
+      const kept = input.slice();
+      this.#corpus.push(kept);
+      this.#found.push(kept);
+    }
+    return undefined;
+  }
+
+  #nextInput(): Uint8Array {
+    const input = this.#mutator.mutate(this.#mutator.pick(this.#corpus) ?? new Uint8Array(), this.#corpus);
+    return this.#target.repair !== undefined && this.#mutator.below(4) > 0 ? this.#target.repair(input) : input;
+  }
+
+  #try(input: Uint8Array): FuzzFailure | undefined {
+    const failure = tryInput(this.#target, input);
+    if (failure) return { ...failure, ...(this.#target.keepsState ? { history: [...this.#history] } : {}) };
+    if (this.#target.keepsState) this.#remember(input);
+    return undefined;
+  }
+
+  #remember(input: Uint8Array): void {
+    this.#history.push(input.slice());
+    if (this.#history.length > HISTORY_MAX) this.#history.shift();
+  }
+
+  get #isGrowing(): boolean {
+    return this.#meter.growth()?.isUnbounded ?? false;
+  }
+
+  #growthFailure(): FuzzFailure {
+    const growth = this.#meter.growth();
+    const rate = Math.round(growth?.octetsPerThousandRuns ?? 0);
+    const reason = `memory grows by ${rate} octets a thousand inputs, and came to ${Math.round(growth?.octets ?? 0)}`;
+    return { target: this.#target.name, input: new Uint8Array(), reason, history: [...this.#history] };
+  }
+
+  /** What the fuzzer keeps, and its target does not; the coverage that has been seen takes the same room from the start. */
+  #ownOctets(): number {
+    return [...this.#found, ...this.#history].reduce((sum, input) => sum + input.length + OBJECT_OCTETS, 0);
+  }
+
+  #outcome(failure: FuzzFailure | undefined): FuzzOutcome {
+    const growth = this.#meter.growth();
+    return { runs: this.#runs, found: this.#found, ...(failure && { failure }), ...(growth && { growth }) };
+  }
 }
 
-/** Which inputs of a batch ran the `fresh` blocks: each is run again alone, and kept if it runs one that no input before it did. */
+function sampleInterval(target: FuzzTarget): number {
+  return Math.max(1, Math.ceil(target.shortRuns / SAMPLES_OF_SHORT_RUN));
+}
+
+/**
+ * Which inputs of a batch ran the `fresh` blocks: halves of it are run again, and halves of those that ran one, down to single inputs. A block
+ * is claimed by the first that runs it.
+ */
 function findUseful(
   target: FuzzTarget,
   batch: readonly Uint8Array[],
-  fresh: ReadonlySet<string>,
+  fresh: Set<number>,
   coverage: Coverage,
 ): readonly Uint8Array[] {
-  const unclaimed = new Set(fresh);
-  return batch.filter((input) => {
-    if (unclaimed.size === 0) return false;
-    target.run(input);
-    const claimed = coverage.takeAmong(unclaimed);
-    for (const block of claimed) unclaimed.delete(block);
-    return claimed.length > 0;
-  });
+  if (fresh.size === 0) return [];
+  for (const input of batch) target.run(input);
+  const claimed = coverage.takeAmong(fresh);
+  if (claimed.length === 0) return [];
+  if (batch.length === 1) {
+    for (const block of claimed) fresh.delete(block);
+    return batch;
+  }
+  const middle = batch.length >>> 1;
+  return [
+    ...findUseful(target, batch.slice(0, middle), fresh, coverage),
+    ...findUseful(target, batch.slice(middle), fresh, coverage),
+  ];
 }

@@ -1,5 +1,6 @@
 // Datagrams in an input of a gateway's fuzz target, and what is asked of two gateways there.
 
+import assert from 'node:assert/strict';
 import { concat } from '../../src/lib/bytes.ts';
 import { address, type UdpPath } from '../../src/model/address.ts';
 import {
@@ -16,6 +17,8 @@ export const FLAG = { toResponder: 1, onPort4500: 2, fromStranger: 4 } as const;
 const STRANGER = address('203.0.113.66');
 const IKE_PORT = 500;
 const NAT_TRAVERSAL_PORT = 4500;
+const MARKER_LENGTH = 4;
+const TALK_MAX = 1000;
 
 /** Two gateways with a tunnel between them. */
 export function established(options: BenchOptions = {}): TwoGateways {
@@ -37,6 +40,32 @@ export function recordNegotiation(options: BenchOptions = {}): readonly InFlight
   }
   lab.expectEstablished();
   return sent;
+}
+
+/** Whether both have one IKE SA, and one pair of IPsec SAs in use that fit together. */
+export function isEstablished(lab: TwoGateways): boolean {
+  const pairs = [lab.initiator, lab.responder].map(({ gateway }) => {
+    const up = gateway.ikeSas(lab.now).filter(({ state }) => state === 'up');
+    const current = gateway.ipsecSas(lab.now).filter(({ isCurrent }) => isCurrent);
+    return up.length === 1 && current.length === 1 ? current[0] : undefined;
+  });
+  const [near, far] = pairs;
+  if (near === undefined || far === undefined) return false;
+  return near.outboundSpi === far.inboundSpi && far.outboundSpi === near.inboundSpi;
+}
+
+/** Lets what is in flight from one gateway to the other arrive, and what that causes; what goes to strangers is theirs. */
+export function settleBetweenGateways(lab: TwoGateways): void {
+  for (let count = 0; lab.inFlight.length > 0; count++) {
+    assert.ok(count < TALK_MAX, 'the two gateways do not stop talking');
+    const entry = lab.inFlight.shift();
+    if (entry && entry.path.remote.address !== STRANGER) lab.deliver(entry);
+  }
+}
+
+/** Octets in front of an ISAKMP header. */
+export function markerLength(flags: number): number {
+  return flags & FLAG.onPort4500 ? MARKER_LENGTH : 0;
 }
 
 export function flagsOf(entry: InFlight): number {

@@ -4,18 +4,33 @@ import assert from 'node:assert/strict';
 import { concat } from '../../src/lib/bytes.ts';
 import { type BenchOptions, type Side, type TwoGateways, twoGateways } from '../scenarios/two-gateways.ts';
 import type { FuzzTarget } from './fuzzer.ts';
-import { established, FLAG, flagsOf, frame, frames, pathTo, recordNegotiation, sideFor } from './gateway-frames.ts';
-import { TRANSPARENT } from './transparent-crypto.ts';
+import {
+  FLAG,
+  flagsOf,
+  frame,
+  frames,
+  pathTo,
+  recordNegotiation,
+  settleBetweenGateways,
+  sideFor,
+} from './gateway-frames.ts';
+import { LastingPair } from './lasting-pair.ts';
+import { computeTransparently, TRANSPARENT } from './transparent-crypto.ts';
 
 const DATAGRAMS_MAX = 12;
 const OPERATIONS_MAX = 60;
-/** SAs that one gateway may have after a handful of datagrams: each can open one at most, and there was one. */
-const IKE_SAS_MAX = DATAGRAMS_MAX + 1;
+/** Exchanges that one source may have half-open, in its own name and in the peer's, and what there was. */
+const IKE_SAS_MAX = 2 * 32 + 2;
+const GATEWAYS_SHARE = 3;
+
+const UNDER_FIRE = new LastingPair();
 
 /** What strangers send, and what they replay, must leave an established tunnel as it is. */
 export const UNDER_FIRE_TARGET: FuzzTarget = {
   name: 'gateway-under-fire',
-  shortRuns: 100,
+  shortRuns: 1500,
+  keepsState: true,
+  share: GATEWAYS_SHARE,
   seeds: () => {
     const genuine = recordNegotiation();
     const phase1 = genuine.slice(0, 6);
@@ -25,19 +40,25 @@ export const UNDER_FIRE_TARGET: FuzzTarget = {
     ];
   },
   run: (input) => {
-    const lab = established();
+    const lab = UNDER_FIRE.ready();
     const before = standing(lab);
     let count = 0;
     for (const { flags, datagram } of frames(input)) {
       if (count++ === DATAGRAMS_MAX) break;
-      lab.inject(sideFor(lab, flags), pathTo(lab, flags), datagram);
-      // Answers go back to whoever sent this, and are lost to the pair.
-      lab.inFlight.length = 0;
+      lab.inject(sideFor(lab, flags), pathTo(lab, flags), UNDER_FIRE.current(flags, datagram));
+      // Answers go to whoever is said to have sent this: if that is the peer, it did not ask.
+      settleBetweenGateways(lab);
     }
     assert.deepEqual(standing(lab), before, 'an established tunnel was changed by somebody without its keys');
     for (const side of [lab.initiator, lab.responder]) {
-      assert.ok(side.gateway.ikeSas(lab.now).length <= IKE_SAS_MAX, 'a datagram opens one exchange at most');
+      assert.ok(
+        side.gateway.ikeSas(lab.now).length <= IKE_SAS_MAX,
+        'strangers have so many half-open exchanges at most',
+      );
     }
+    // Exchanges that strangers began time out, and the pair renews its SAs when their time comes.
+    lab.advance('2s');
+    settleBetweenGateways(lab);
   },
 };
 
@@ -51,19 +72,20 @@ const SCRIPTS: readonly Uint8Array[] = [
   Uint8Array.of(7, 8, 0, 0, 9, 0, 0, 0, 0, 0, 10, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11, 6, 30, 0, 0),
 ];
 
+const SCRIPT_SEEDS = [0, 1, 2, 3, 5, 8, 17, 19].flatMap((options) =>
+  SCRIPTS.map((script) => concat(Uint8Array.of(options), script)),
+);
+
 /** A negotiation whose messages are lost, doubled, reordered and changed, while operators type and time passes: nothing may throw or spin. */
 export const INTERFERENCE_TARGET: FuzzTarget = {
   name: 'gateway-interference',
-  shortRuns: 100,
-  seeds: () =>
-    [0, 1, 2, 3, 5, 8, 17, 19].flatMap((options) => SCRIPTS.map((script) => concat(Uint8Array.of(options), script))),
+  shortRuns: 300,
+  share: GATEWAYS_SHARE,
+  seeds: () => SCRIPT_SEEDS,
   run: (input) => {
     const operations = new Operations(input);
     const lab = twoGateways(benchOptions(operations.next()));
-    for (let count = 0; count < OPERATIONS_MAX && !operations.isOver; count++) operate(lab, operations);
-    lab.settle();
-    lab.advance('120s');
-    lab.settle();
+    operateAll(lab, operations);
     for (const side of [lab.initiator, lab.responder]) {
       assert.ok(side.gateway.ikeSas(lab.now).length < OPERATIONS_MAX);
       side.gateway.shutdown(lab.now, side);
@@ -71,6 +93,36 @@ export const INTERFERENCE_TARGET: FuzzTarget = {
     }
   },
 };
+
+/** Pairs that live on, by the lower bits of the options. */
+const LASTING_OPTIONS = 8;
+const LASTING = Array.from({ length: LASTING_OPTIONS }, (_, options) => new LastingPair(benchOptions(options)));
+
+/** The same done to gateways that live through it all: the tunnel must come up again each time, and nothing may pile up. */
+export const LIFETIME_TARGET: FuzzTarget = {
+  name: 'gateway-lifetime',
+  shortRuns: 600,
+  keepsState: true,
+  share: GATEWAYS_SHARE,
+  seeds: () => SCRIPT_SEEDS,
+  run: (input) => {
+    const operations = new Operations(input);
+    const lab = LASTING[operations.next() % LASTING_OPTIONS]?.ready();
+    assert.ok(lab);
+    operateAll(lab, operations);
+    for (const side of [lab.initiator, lab.responder]) {
+      assert.ok(side.gateway.ikeSas(lab.now).length < OPERATIONS_MAX);
+      assert.ok(side.gateway.ipsecSas(lab.now).length < OPERATIONS_MAX);
+    }
+  },
+};
+
+function operateAll(lab: TwoGateways, operations: Operations): void {
+  for (let count = 0; count < OPERATIONS_MAX && !operations.isOver; count++) operate(lab, operations);
+  settleBetweenGateways(lab);
+  lab.advance('120s');
+  settleBetweenGateways(lab);
+}
 
 class Operations {
   readonly #octets: Uint8Array;
@@ -98,7 +150,7 @@ class Operations {
 /** An input's first octet says how the two gateways are configured, and whether what is changed on the way is believed. */
 function benchOptions(flags: number): BenchOptions {
   return {
-    ...(flags & 1 ? { crypto: TRANSPARENT } : {}),
+    ...(flags & 1 ? { crypto: TRANSPARENT, computation: computeTransparently } : {}),
     mode: flags & 2 ? 'aggressive' : 'main',
     establishMain: flags & 4 ? 'immediately' : 'on-traffic',
     isBranchBehindNat: (flags & 8) !== 0,

@@ -1,5 +1,5 @@
-// The long run: `npm run fuzz [-- TARGET] [SECONDS]`. Follows the coverage, keeps what reached new code in test/corpus, and what failed
-// as `crash-...` beside it: the short run then stays red until the fault is mended.
+// The long run: `npm run fuzz [-- TARGET] [SECONDS]`, of processor time. Follows the coverage and the memory in use, keeps what reached new code
+// in test/corpus, and what failed as `crash-...` beside it: the short run then stays red until the fault is mended.
 
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -22,38 +22,60 @@ if (targets.length === 0)
   throw new Error(`no such target; there are ${FUZZ_TARGETS.map(({ name }) => name).join(', ')}`);
 
 let failed = false;
-for (const target of targets) failed = runTarget(target, seconds / targets.length) || failed;
+const shares = targets.reduce((sum, target) => sum + shareOf(target), 0);
+for (const target of targets) failed = runTarget(target, (seconds * shareOf(target)) / shares) || failed;
 process.exitCode = failed ? 1 : 0;
 
-/** Whether the target failed. */
+function shareOf(target: FuzzTarget): number {
+  return target.share ?? 1;
+}
+
+/** Whether the target failed within so many seconds. */
 function runTarget(target: FuzzTarget, duration: number): boolean {
   const folder = join(REPOSITORY_ROOT, 'test/corpus', target.name);
   mkdirSync(folder, { recursive: true });
   const kept = readdirSync(folder).map((name) => new Uint8Array(readFileSync(join(folder, name))));
   const seed = Date.now() >>> 0;
   const coverage = new Coverage((url) => /\/src\/[^?]*\.js$/.test(url));
-  const end = performance.now() + duration * 1000;
+  const end = processorSeconds() + duration;
   const outcome = fuzz(
     { ...target, seeds: () => [...target.seeds(), ...kept] },
     new SeededRandom(seed),
-    () => performance.now() > end,
+    () => processorSeconds() > end,
     coverage,
   );
   coverage.close();
-  for (const input of outcome.found.slice(0, Math.max(CORPUS_MAX - kept.length, 0))) save(folder, '', input);
+  for (const input of outcome.found.slice(0, Math.max(CORPUS_MAX - kept.length, 0))) save(folder, nameOf(input), input);
+  const { runs, found, growth, failure } = outcome;
+  const grown =
+    growth === undefined ? 'not measured' : `${Math.round(growth.octetsPerThousandRuns)} octets a thousand runs`;
   say(
-    `${target.name}: ${outcome.runs} runs, ${coverage.size} blocks, ${outcome.found.length} new inputs, seed ${seed}`,
+    `${target.name}: ${runs} runs in ${Math.round(duration)} s, ${coverage.size} blocks, ${found.length} new inputs, growth ${grown}, seed ${seed}`,
   );
-  if (outcome.failure === undefined) return false;
-  const file = save(folder, 'crash-', outcome.failure.input);
-  say(`${target.name} FAILED: ${outcome.failure.reason}\nthe input is in ${file}`);
+  if (failure === undefined) return false;
+  const name = `crash-${nameOf(failure.input)}`;
+  // In the order of their names they are tried again.
+  const all = [...(failure.history ?? []), failure.input];
+  const [width, last] = [String(all.length).length, all.length - 1];
+  for (const [index, input] of all.entries()) {
+    save(folder, last === 0 ? name : `${name}-${String(index).padStart(width, '0')}`, input);
+  }
+  say(`${target.name} FAILED: ${failure.reason}\nwhat it was given is in ${join(folder, name)}*`);
   return true;
 }
 
-function save(folder: string, prefix: string, input: Uint8Array): string {
-  const file = join(folder, prefix + createHash('sha256').update(input).digest('hex').slice(0, 16));
-  writeFileSync(file, input);
-  return file;
+function save(folder: string, name: string, input: Uint8Array): void {
+  writeFileSync(join(folder, name), input);
+}
+
+function nameOf(input: Uint8Array): string {
+  return createHash('sha256').update(input).digest('hex').slice(0, 16);
+}
+
+/** What this process has computed: a machine that does something else in between takes nothing away from it. */
+function processorSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
 }
 
 function say(text: string): void {

@@ -13,7 +13,7 @@ import type { DataPlaneOutbox } from '../../src/ipsec/outbox.ts';
 import { SeededRandom } from '../../src/lib/random.ts';
 import { after, earliest, type Instant, instant, milliseconds, NEVER, seconds } from '../../src/lib/time.ts';
 import type { IpAddress, UdpPath } from '../../src/model/address.ts';
-import type { ComputeJob } from '../../src/model/compute-job.ts';
+import type { ComputeJob, ComputeResult } from '../../src/model/compute-job.ts';
 import type { DataPlaneCommand, DataPlaneEvent } from '../../src/model/data-plane.ts';
 import type { GatewayConfig } from '../../src/model/gateway-config.ts';
 import type { IkeEvent, IkeMessageEvent } from '../../src/model/ike-event.ts';
@@ -23,6 +23,8 @@ export type BenchOptions = Partial<OfficeParameters> & {
   readonly seed?: number;
   /** IKE's cryptography on both sides; Node's unless a test needs one that it can see through. */
   readonly crypto?: CryptoProvider;
+  /** What is too long for the control thread; Diffie-Hellman as it is unless a test needs many. */
+  readonly computation?: (job: ComputeJob) => ComputeResult;
   /** Changes the configuration of one end, to make the two disagree. */
   readonly changeInitiator?: (config: GatewayConfig) => GatewayConfig;
   readonly changeResponder?: (config: GatewayConfig) => GatewayConfig;
@@ -167,10 +169,13 @@ export class TwoGateways {
   readonly responder: Side;
   /** What was sent and has neither arrived nor been lost, oldest first. */
   readonly inFlight: InFlight[] = [];
+  readonly #computation: (job: ComputeJob) => ComputeResult;
   #now = START;
 
   constructor(options: BenchOptions) {
-    const { seed = 1, crypto = nodeCrypto, changeInitiator = same, changeResponder = same, ...offices } = options;
+    const { seed = 1, crypto = nodeCrypto, computation = computeDiffieHellman, ...others } = options;
+    const { changeInitiator = same, changeResponder = same, ...offices } = others;
+    this.#computation = computation;
     const parameters: OfficeParameters = { ...PLAIN, ...offices };
     this.initiator = new Side('main', seed, crypto, () => this.#now, this.inFlight);
     this.responder = new Side('branch', seed + 1, crypto, () => this.#now, this.inFlight);
@@ -270,7 +275,7 @@ export class TwoGateways {
       }
       side.endCall();
       for (let job = side.jobs.shift(); job; job = side.jobs.shift()) {
-        side.gateway.handleComputed(this.#now, job.id, computeDiffieHellman(job), side);
+        side.gateway.handleComputed(this.#now, job.id, this.#computation(job), side);
       }
     }
   }
