@@ -21,8 +21,8 @@ test('the fuzzer finds a target that keeps every input', () => {
 });
 
 test('the fuzzer finds a target that keeps a note about every input, and memory outside the heap', () => {
-  const notes = new Map<string, { readonly length: number; readonly first: number | undefined }>();
-  const heap = fuzzed((input) => notes.set(`input ${notes.size}`, { length: input.length, first: input[0] }));
+  const notes = new Map<string, readonly number[]>();
+  const heap = fuzzed((input) => notes.set(`input ${notes.size}`, [...input.subarray(0, 16)]));
   assert.match(heap.failure?.reason ?? '', /^memory grows/);
   const buffers: Buffer[] = [];
   const outside = fuzzed(() => buffers.push(Buffer.alloc(4096)));
