@@ -4,6 +4,8 @@ import { cpus, release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Namespaces } from '../lab/namespaces.ts';
 
+const ATTEMPTS = 6;
+
 /** Takes the TCP transfers that `measureTcp` makes, in namespace `b`, until the namespaces are removed. */
 export async function startTcpServer(namespaces: Namespaces): Promise<void> {
   namespaces.spawn('b', 'iperf3', ['-s'], { stdio: 'ignore' });
@@ -19,12 +21,16 @@ export async function measureTcp(
   reverse = false,
 ): Promise<number> {
   const flags = ['-c', peer, '-t', String(seconds), '-P', String(streams), '-J', ...(reverse ? ['-R'] : [])];
-  const done = await namespaces.runAsync('a', 'iperf3', flags, (seconds + 20) * 1000);
-  const report = JSON.parse(done.stdout || '{}');
-  const bits = report.end?.sum_received?.bits_per_second;
-  if (typeof bits !== 'number')
-    throw new Error(`iperf3 to ${peer}: ${report.error ?? (done.stderr || 'no report in time')}`);
-  return bits;
+  for (let attempt = 1; ; attempt++) {
+    const done = await namespaces.runAsync('a', 'iperf3', flags, (seconds + 20) * 1000);
+    const report = JSON.parse(done.stdout || '{}');
+    const bits = report.end?.sum_received?.bits_per_second;
+    if (typeof bits === 'number') return bits;
+    const reason = String(report.error ?? (done.stderr || 'no report in time'));
+    // The server may still be taking leave of the last one.
+    if (attempt === ATTEMPTS || !reason.includes('busy')) throw new Error(`iperf3 to ${peer}: ${reason}`);
+    await sleep(500);
+  }
 }
 
 /** Round-trip times of pings from `a` that were answered, in milliseconds, in ascending order. */

@@ -14,7 +14,7 @@ const { values } = parseArgs({
 });
 const RUNS = Number(values.runs ?? 5);
 const SECONDS = Number(values.seconds ?? 1);
-const WARM_UP_SECONDS = 1;
+const WARM_UP_SECONDS = 2;
 const GIGA = 1e-9;
 /** What the goal calls well ahead. */
 const WELL_AHEAD = 2;
