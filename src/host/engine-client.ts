@@ -38,7 +38,10 @@ export class EngineClient {
   readonly #sas = new SaDirectory();
   readonly #waiting = new Map<number, Waiter>();
   readonly #stopped: Promise<void>;
+  /** Written by the engine: messages that it has carried out. */
+  readonly #progress = new Int32Array(new SharedArrayBuffer(4));
   #unsent: EngineRequest[] = [];
+  #sentCount = 0;
   #lastId = 0;
   #hasStopped = false;
 
@@ -55,6 +58,7 @@ export class EngineClient {
       rawSockets,
       counters: this.#memory,
       without,
+      progress: this.#progress,
     };
     this.#worker = new Worker(new URL('./packet-engine/worker.js', import.meta.url), {
       workerData: settings,
@@ -72,6 +76,12 @@ export class EngineClient {
         resolve();
       });
     });
+  }
+
+  /** Whether the engine has carried out everything asked so far. */
+  get isIdle(): boolean {
+    // A message count has 32 bits there.
+    return this.#unsent.length === 0 && Atomics.load(this.#progress, 0) === (this.#sentCount | 0);
   }
 
   command(command: DataPlaneCommand): void {
@@ -137,6 +147,7 @@ export class EngineClient {
     this.#unsent = [];
     // Once the thread has ended, the descriptor may be somebody else's.
     if (this.#hasStopped) return;
+    this.#sentCount++;
     this.#worker.postMessage(requests);
     libc.write(this.#wakeDescriptor, this.#one.address, 8);
   }

@@ -1,5 +1,7 @@
-import type { AddressFamily, IpAddress } from '../model/address.ts';
+import { invariant } from '../lib/invariant.ts';
+import type { AddressFamily, IpAddress, UdpEndpoint, UdpPath } from '../model/address.ts';
 import type { GatewayConfig } from '../model/gateway-config.ts';
+import { type DatagramHandler, IkeBuffers, IkeSocket } from './ike-socket.ts';
 import { libc } from './libc.ts';
 import type { EngineRawSocket, EngineUdpSocket } from './packet-engine/messages.ts';
 import {
@@ -23,68 +25,103 @@ export function openRawSockets(): readonly EngineRawSocket[] {
   }
 }
 
-/** The sockets of IKE at one local address: port 500, and port 4500, where ESP and IKE have a socket each, and so has what leaves with DF. */
-export function openIkeSockets(address: IpAddress): readonly EngineUdpSocket[] {
-  const descriptor = openUdpSocket({ address, port: IKE_PORT });
+/** The sockets of one local address: those that IKE has to itself, and what the engine is told of. */
+export interface LocalSockets {
+  readonly ike: readonly { readonly local: UdpEndpoint; readonly descriptor: number }[];
+  readonly engine: readonly EngineUdpSocket[];
+}
+
+/** Throws an Error, having opened nothing, if a port is taken. Where the kernel cannot tell IKE from ESP, all of port 4500 is the engine's. */
+export function openLocalSockets(address: IpAddress): LocalSockets {
+  const [port500, port4500] = [IKE_PORT, NAT_TRAVERSAL_PORT].map((port) => ({ address, port }));
+  invariant(port500 !== undefined && port4500 !== undefined, 'IKE has two ports');
+  const descriptor = openUdpSocket(port500);
   try {
-    const port = NAT_TRAVERSAL_PORT;
-    const { esp, ike, unfragmented } = openNatTraversalSockets({ address, port });
-    const sockets = [
-      { address, port: IKE_PORT, descriptor, isForReceivingOnly: false },
-      {
-        ...{ address, port, descriptor: esp, isForReceivingOnly: false },
-        ...(unfragmented !== undefined && { unfragmentedDescriptor: unfragmented }),
-      },
-    ];
-    return ike === undefined ? sockets : [...sockets, { address, port, descriptor: ike, isForReceivingOnly: true }];
+    const { esp, ike, unfragmented } = openNatTraversalSockets(port4500);
+    const forEsp = { ...port4500, descriptor: esp, isForSendingOnly: false };
+    return {
+      ike: [{ local: port500, descriptor }, ...(ike === undefined ? [] : [{ local: port4500, descriptor: ike }])],
+      engine: [
+        { ...port500, descriptor, isForSendingOnly: true },
+        unfragmented === undefined ? forEsp : { ...forEsp, unfragmentedDescriptor: unfragmented },
+      ],
+    };
   } catch (error) {
     libc.close(descriptor);
     throw error;
   }
 }
 
-/** The UDP sockets of IKE, for each local address in use. */
-export class HostUdpSockets {
-  readonly #sockets = new Map<IpAddress, readonly EngineUdpSocket[]>();
+interface OpenSockets extends LocalSockets {
+  readonly readers: readonly IkeSocket[];
+}
 
-  /** Opens what is missing and names what is no longer used; throws an Error, having opened nothing, if a port is taken. */
+/** The UDP sockets of all local addresses in use. */
+export class HostUdpSockets {
+  readonly #sockets = new Map<IpAddress, OpenSockets>();
+  readonly #buffers = new IkeBuffers();
+  readonly #handleDatagram: DatagramHandler;
+
+  /** `handleDatagram` is given what comes to IKE's own sockets. */
+  constructor(handleDatagram: DatagramHandler) {
+    this.#handleDatagram = handleDatagram;
+  }
+
+  /** Opens what is missing and names the engine's sockets that are new or no longer used; throws an Error, having opened nothing, if a port is taken. */
   apply(config: GatewayConfig): {
     readonly opened: readonly EngineUdpSocket[];
     readonly unused: readonly EngineUdpSocket[];
   } {
     const wanted = new Set(config.gateways.flatMap(({ localAddress }) => localAddress ?? []));
-    const opened: EngineUdpSocket[] = [];
+    const opened = new Map<IpAddress, LocalSockets>();
     try {
-      for (const address of wanted) {
-        if (this.#sockets.has(address)) continue;
-        opened.push(...openIkeSockets(address));
-      }
+      for (const address of wanted) if (!this.#sockets.has(address)) opened.set(address, openLocalSockets(address));
     } catch (error) {
-      for (const socket of opened) close(socket);
+      for (const sockets of opened.values()) close(sockets);
       throw error;
     }
-    for (const socket of opened)
-      this.#sockets.set(socket.address, [...(this.#sockets.get(socket.address) ?? []), socket]);
-    const unused = [...this.#sockets].filter(([address]) => !wanted.has(address)).flatMap(([, sockets]) => sockets);
-    return { opened, unused };
+    for (const [address, sockets] of opened) {
+      const readers = sockets.ike.map(
+        ({ local, descriptor }) => new IkeSocket(local, descriptor, this.#buffers, this.#handleDatagram),
+      );
+      this.#sockets.set(address, { ...sockets, readers });
+    }
+    const unused = [...this.#sockets].filter(([address]) => !wanted.has(address)).map(([, { engine }]) => engine);
+    return { opened: [...opened.values()].flatMap(({ engine }) => engine), unused: unused.flat() };
   }
 
-  /** Closes sockets that the engine has let go of. */
-  release(sockets: readonly EngineUdpSocket[]): void {
-    for (const socket of sockets) {
-      close(socket);
-      this.#sockets.delete(socket.address);
+  /** Sends from the socket that IKE has at the path's local end; `false` if it has none of its own there. */
+  transmit({ local, remote }: UdpPath, datagram: Uint8Array): boolean {
+    const sockets = this.#sockets.get(local.address)?.readers;
+    const socket = sockets?.find((candidate) => candidate.local.port === local.port);
+    socket?.send(remote, datagram);
+    return socket !== undefined;
+  }
+
+  /** Closes all sockets of the addresses whose engine sockets these are; the engine has let go of them. */
+  release(unused: readonly EngineUdpSocket[]): void {
+    for (const address of new Set(unused.map((socket) => socket.address))) {
+      const sockets = this.#sockets.get(address);
+      if (sockets === undefined) continue;
+      for (const reader of sockets.readers) reader.stop();
+      close(sockets);
+      this.#sockets.delete(address);
     }
   }
 
   releaseAll(): void {
-    this.release([...this.#sockets.values()].flat());
+    this.release([...this.#sockets.values()].flatMap(({ engine }) => engine));
   }
 }
 
-function close({ descriptor, unfragmentedDescriptor }: EngineUdpSocket): void {
-  libc.close(descriptor);
-  if (unfragmentedDescriptor !== undefined) libc.close(unfragmentedDescriptor);
+function close({ ike, engine }: LocalSockets): void {
+  const ofEngine = engine.flatMap(({ descriptor, unfragmentedDescriptor }) => [
+    descriptor,
+    unfragmentedDescriptor ?? [],
+  ]);
+  // A socket that both use is closed once.
+  for (const descriptor of new Set([...ike.map(({ descriptor }) => descriptor), ...ofEngine.flat()]))
+    libc.close(descriptor);
 }
 
 function rawSocketsOf(family: AddressFamily): readonly EngineRawSocket[] {

@@ -97,7 +97,7 @@ class Host implements RunningGateway, GatewayOutbox {
   readonly #options: HostOptions;
   readonly #settings = new NetworkSettings();
   readonly #network = new HostNetwork(this.#settings, 'tcp-and-udp');
-  readonly #udpSockets = new HostUdpSockets();
+  readonly #udpSockets = new HostUdpSockets((path, datagram) => this.#handleDatagram(path, datagram));
   readonly #rawSockets: readonly EngineRawSocket[];
   readonly #engine: EngineClient;
   readonly #pool: ComputePool;
@@ -110,7 +110,7 @@ class Host implements RunningGateway, GatewayOutbox {
     this.#options = options;
     this.#rawSockets = openRawSockets();
     this.#engine = new EngineClient(this.#rawSockets, {
-      handleDatagram: (path, datagram) => this.act((now, out) => this.gateway.handleDatagram(now, path, datagram, out)),
+      handleDatagram: (path, datagram) => this.#handleDatagram(path, datagram),
       handleEvent: (event) => this.act((now, out) => this.gateway.handleDataPlaneEvent(now, event, out)),
       handleNotice: (text) => this.#log('info', 'engine-notice', text),
       handleFailure: (error) => this.#handleFailure(error),
@@ -195,7 +195,9 @@ class Host implements RunningGateway, GatewayOutbox {
     for (const socket of this.#rawSockets) libc.close(socket.descriptor);
   }
 
+  /** What follows a command leaves behind it, through the engine: an SA must be in place before the peer hears of it. */
   transmit(path: UdpPath, datagram: Uint8Array): void {
+    if (this.#engine.isIdle && this.#udpSockets.transmit(path, datagram)) return;
     this.#engine.transmit(path, datagram);
   }
 
@@ -214,6 +216,10 @@ class Host implements RunningGateway, GatewayOutbox {
     if (record) this.#options.log(record);
     // After its line, so that what the observer has to add follows it.
     this.#options.onEvent(event);
+  }
+
+  #handleDatagram(path: UdpPath, datagram: Uint8Array): void {
+    this.act((now, out) => this.gateway.handleDatagram(now, path, datagram, out));
   }
 
   /** Only after the core is done: it must not be asked while it acts. */

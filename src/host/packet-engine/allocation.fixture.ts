@@ -64,7 +64,7 @@ function runEngine(settings: AllocationSettings): void {
   send([
     { kind: 'add-tunnel', tunnel: { ...tunnel, name: 'st0.0', descriptor: out.near } },
     { kind: 'add-tunnel', tunnel: { ...tunnel, name: 'st0.1', descriptor: back.near } },
-    { kind: 'add-udp-socket', socket: { ...socket, isForReceivingOnly: false } },
+    { kind: 'add-udp-socket', socket: { ...socket, isForSendingOnly: false } },
     { kind: 'command', command: { kind: 'put-policy', policy: policy({ id, selectors: any }) } },
     {
       kind: 'command',
@@ -90,7 +90,8 @@ function runEngine(settings: AllocationSettings): void {
   };
   const data: Feeder = { settings, from: out.far, to: back.far, wake, port: port2 };
   new Worker(fileURLToPath(import.meta.url), { workerData: data, transferList: [port2], execArgv: [] }).unref();
-  new PacketEngine({ wakeDescriptor: wake, rawSockets: [], counters, without: [] }, port1).run();
+  const progress = new Int32Array(new SharedArrayBuffer(4));
+  new PacketEngine({ wakeDescriptor: wake, rawSockets: [], counters, without: [], progress }, port1).run();
   const [before, after] = samples;
   invariant(before !== undefined && after !== undefined, 'the engine was asked twice');
   const packets = after.opened - before.opened;

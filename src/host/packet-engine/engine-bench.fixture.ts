@@ -100,7 +100,7 @@ export class EngineBench {
     for (const [index, name] of TUNNELS.entries())
       this.#engine.addTunnel({ name, descriptor: this.#tunnels[index]?.near ?? -1, offload: options.offload });
     const socket = { address: LOOPBACK, port: NAT_TRAVERSAL_PORT, descriptor: this.#udp.descriptor };
-    this.#engine.addUdpSocket({ ...socket, isForReceivingOnly: false });
+    this.#engine.addUdpSocket({ ...socket, isForSendingOnly: false });
   }
 
   /** The path to a peer, seen from the engine, which believes that it has port 4500. */

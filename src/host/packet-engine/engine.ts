@@ -49,6 +49,7 @@ const IKE_HEADER: OuterFields = { trafficClass: 0, dontFragment: false };
 export class PacketEngine implements Readable {
   readonly descriptor: number;
   readonly #port: MessagePort;
+  readonly #progress: Int32Array<SharedArrayBuffer>;
   readonly #arena = new Arena(ARENA_LENGTH);
   readonly #tally: EngineTally;
   readonly #poller = new Poller();
@@ -71,6 +72,7 @@ export class PacketEngine implements Readable {
 
   constructor(settings: EngineSettings, port: MessagePort) {
     this.#port = port;
+    this.#progress = settings.progress;
     this.descriptor = settings.wakeDescriptor;
     this.#without = settings.without;
     this.#tally = new EngineTally(settings.counters.engine);
@@ -168,6 +170,7 @@ export class PacketEngine implements Readable {
       const received: { message: readonly EngineRequest[] } | undefined = receiveMessageOnPort(this.#port);
       if (!received) return;
       for (const request of received.message) this.#handleRequest(now, request);
+      Atomics.add(this.#progress, 0, 1);
     }
   }
 
@@ -205,9 +208,10 @@ export class PacketEngine implements Readable {
           flush: () => this.#flush(),
           handleNotice: (text) => this.#notice(text),
         });
-        const { address, port: number, isForReceivingOnly } = request.socket;
-        if (!isForReceivingOnly) this.#out.addUdpPort(address, number, port);
-        return this.#poller.add(port);
+        const { address, port: number, isForSendingOnly } = request.socket;
+        this.#out.addUdpPort(address, number, port);
+        if (!isForSendingOnly) this.#poller.add(port);
+        return;
       }
       case 'remove-udp-socket':
         this.#poller.remove(request.descriptor);

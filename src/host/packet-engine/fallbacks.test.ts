@@ -49,7 +49,7 @@ test('what the kernel refuses to do for a socket is said: joining datagrams, tel
     arena,
     new EngineTally(),
     new ReceiveBatch(arena),
-    { ...local, descriptor: near, isForReceivingOnly: true },
+    { ...local, descriptor: near, isForSendingOnly: true },
     [],
     {
       handleIke: () => assert.fail('nothing comes'),

@@ -17,7 +17,8 @@ import { selectorFromPrefix, type TrafficSelector } from '../../model/traffic-se
 import { EngineClient } from '../engine-client.ts';
 import { monotonicNow } from '../event-loop.ts';
 import { HostNetwork } from '../host-network.ts';
-import { openIkeSockets, openRawSockets } from '../host-sockets.ts';
+import { openLocalSockets, openRawSockets } from '../host-sockets.ts';
+import { IkeBuffers, IkeSocket } from '../ike-socket.ts';
 import { POLICY_INTERFACE, planNetwork } from '../network-plan.ts';
 import { NetworkSettings } from '../network-settings.ts';
 import { networkConfig, prefix, tunnel } from '../test-namespace.fixture.ts';
@@ -86,7 +87,11 @@ const engine = new EngineClient(
   settings.without,
 );
 const local = address(settings.local);
-for (const socket of openIkeSockets(local)) engine.addUdpSocket(socket);
+const sockets = openLocalSockets(local);
+for (const socket of sockets.engine) engine.addUdpSocket(socket);
+let ikeCount = 0;
+const buffers = new IkeBuffers();
+const readers = sockets.ike.map((socket) => new IkeSocket(socket.local, socket.descriptor, buffers, () => ikeCount++));
 const plan = planNetwork(
   networkConfig(
     settings.tunnels.map(({ name, addresses }) => tunnel(name, ...addresses)),
@@ -116,7 +121,7 @@ lines.on('line', async (line) => {
   if (command === 'count') {
     await engine.settle();
     const controlDelay = { mean: delay.mean / 1e6 - DELAY_RESOLUTION, highest: delay.max / 1e6 - DELAY_RESOLUTION };
-    console.log(JSON.stringify({ counters: engine.counters(), controlDelay }));
+    console.log(JSON.stringify({ counters: engine.counters(), ikeCount, controlDelay }));
     delay.reset();
     delay.enable();
     return;
@@ -126,6 +131,7 @@ lines.on('line', async (line) => {
   console.log('done');
 });
 lines.on('close', async () => {
+  for (const reader of readers) reader.stop();
   await engine.stop();
   network.removeTunnels();
   process.exit(0);

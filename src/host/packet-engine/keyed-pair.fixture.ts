@@ -56,9 +56,10 @@ export class KeyedGateway {
     return this.#child.pid;
   }
 
-  /** The engine's counters; and how late the control thread was since the last call, in milliseconds. */
+  /** The engine's counters; how many datagrams came to IKE's own sockets; and how late the control thread was since the last call, in milliseconds. */
   async counters(): Promise<{
     readonly counters: EngineCounters;
+    readonly ikeCount: number;
     readonly controlDelay: { readonly mean: number; readonly highest: number };
   }> {
     this.#child.stdin?.write('count\n');

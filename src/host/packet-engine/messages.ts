@@ -17,8 +17,8 @@ export interface EngineUdpSocket {
   readonly address: IpAddress;
   readonly port: number;
   readonly descriptor: number;
-  /** The second socket of a shared port: what is sent leaves through the first. */
-  readonly isForReceivingOnly: boolean;
+  /** IKE's own: the control thread reads it. */
+  readonly isForSendingOnly: boolean;
   /** A socket of the same address and port that sends with DF and receives nothing; absent for IPv6, which has no DF. */
   readonly unfragmentedDescriptor?: number;
 }
@@ -37,6 +37,8 @@ export interface EngineSettings {
   readonly counters: CounterMemory;
   /** What to do without, though it may be there: for tests of what older systems do. */
   readonly without: readonly EngineFeature[];
+  /** One number: how many of the messages sent to the engine it has carried out. */
+  readonly progress: Int32Array<SharedArrayBuffer>;
 }
 
 /** What makes the engine fast where it is there; without it everything works, slower. */

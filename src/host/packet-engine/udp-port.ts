@@ -76,7 +76,7 @@ export class UdpPort implements Readable {
       unfragmentedDescriptor === undefined
         ? this.#paths
         : new PathTable(arena, unfragmentedDescriptor, local, capabilities);
-    if (isIpv4 && this.#isShared && !socket.isForReceivingOnly && unfragmentedDescriptor === undefined)
+    if (isIpv4 && this.#isShared && unfragmentedDescriptor === undefined)
       handlers.handleNotice(
         'this kernel has no second socket for a port: ESP in UDP leaves without DF, whatever df-bit says',
       );

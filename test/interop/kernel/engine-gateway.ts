@@ -3,7 +3,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { EngineClient } from '../../../src/host/engine-client.ts';
-import { openIkeSockets, openRawSockets } from '../../../src/host/host-sockets.ts';
+import { openLocalSockets, openRawSockets } from '../../../src/host/host-sockets.ts';
 import { check, libc, NativeMemory } from '../../../src/host/libc.ts';
 import { POLICY_INTERFACE } from '../../../src/host/network-plan.ts';
 import { socketAddress } from '../../../src/host/socket-address.ts';
@@ -53,7 +53,7 @@ export class EngineGateway extends GuestGateway {
     ]);
     const opened = this.#namespace.within(() => ({
       raw: openRawSockets(),
-      udp: cases.filter(({ isInUdp }) => isInUdp).flatMap(({ ourOuter }) => openIkeSockets(ourOuter)),
+      udp: cases.filter(({ isInUdp }) => isInUdp).flatMap(({ ourOuter }) => openLocalSockets(ourOuter).engine),
       tap: new LinkTap([WIRE, ...names]),
       toKernel: openRawSendSocket(4),
     }));
