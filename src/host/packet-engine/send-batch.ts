@@ -211,9 +211,9 @@ export class SendBatch {
 
   #narrow(target: SendTarget, firstVector: number, errno: number): void {
     const segmentLength = this.#arena.memory.view.getUint32(this.#vectors + firstVector * VECTOR_LENGTH + 8, true);
-    // EINVAL: longer than the interface carries. Anything else: this interface does not split at all.
-    target.segmentLengthMax = errno === ERRNO.EINVAL ? segmentLength - 1 : 0;
-    if (errno !== ERRNO.EINVAL)
+    // EIO: this interface does not split at all. Else: they are longer than it carries (EINVAL; EMSGSIZE from newer kernels).
+    target.segmentLengthMax = errno === ERRNO.EIO ? 0 : segmentLength - 1;
+    if (errno === ERRNO.EIO)
       this.#handleNotice(
         'an interface does not split messages (UDP GSO): datagrams to peers behind it are sent one by one',
       );
