@@ -121,7 +121,7 @@ class Fuzzer {
   }
 
   #runBatch(): FuzzFailure | undefined {
-    const length = Math.min(BATCH_LENGTH, sampleInterval(this.#target));
+    const length = this.#coverage === undefined ? Math.min(BATCH_LENGTH, sampleInterval(this.#target)) : BATCH_LENGTH;
     const batch = Array.from({ length }, () => this.#nextInput());
     for (const input of batch) {
       this.#runs++;
