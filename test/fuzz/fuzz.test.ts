@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { SeededRandom } from '../../src/lib/random.ts';
 import { REPOSITORY_ROOT } from '../shared.ts';
-import { type FuzzFailure, fuzz, tryInput } from './fuzzer.ts';
+import { Coverage } from './coverage.ts';
+import { type FuzzFailure, type FuzzTarget, fuzz, tryInput } from './fuzzer.ts';
 import { FUZZ_TARGETS } from './targets.ts';
 
 const SEED = 1;
@@ -34,6 +35,30 @@ test('the fuzzer finds a fault that is there', () => {
   };
   const outcome = fuzz(faulty, new SeededRandom(SEED), (runs) => runs >= 20_000);
   assert.equal(outcome.failure?.input[3], 0xff);
+});
+
+test('a fault that takes many inputs is found with those before it, even while the fuzzer looks for what was new in a batch', () => {
+  const coverage = new Coverage((url) => url.endsWith('/dist/test/fuzz/fuzz.test.js'));
+  let count = 0;
+  let changed = 0;
+  const tiring: FuzzTarget = {
+    name: 'tiring',
+    shortRuns: 100,
+    keepsState: true,
+    seeds: () => [new Uint8Array(8)],
+    run: (input) => {
+      // New code in the first batch, which is 200 inputs and the seed; so the rest is used up by running them again.
+      if (input[0] !== 0) changed++;
+      count++;
+      assert.ok(count <= 300, 'worn out');
+    },
+  };
+  const { failure, runs } = fuzz(tiring, new SeededRandom(SEED), (done) => done >= 10_000, coverage);
+  coverage.close();
+  assert.match(failure?.reason ?? '', /worn out/);
+  assert.ok(changed > 0);
+  assert.equal(runs, 200, 'not one of the second batch');
+  assert.equal(failure?.history?.length, 256, 'as many as are remembered');
 });
 
 function describe(failure: FuzzFailure): string {

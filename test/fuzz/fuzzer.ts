@@ -79,6 +79,11 @@ export function tryInput(target: FuzzTarget, input: Uint8Array): FuzzFailure | u
   return { target: target.name, input, reason: `took ${Math.round(duration)} ms, and as long before` };
 }
 
+interface Useful {
+  readonly useful: readonly Uint8Array[];
+  readonly failure?: FuzzFailure;
+}
+
 class Fuzzer {
   readonly #target: FuzzTarget;
   readonly #mutator: Mutator;
@@ -130,13 +135,37 @@ class Fuzzer {
     }
     const fresh = this.#coverage?.takeNew();
     if (this.#coverage === undefined || fresh === undefined || fresh.size === 0) return undefined;
-    for (const input of findUseful(this.#target, batch, fresh, this.#coverage)) {
+    const { failure, useful } = this.#findUseful(batch, fresh, this.#coverage);
+    for (const input of useful) {
       // A copy: what it was cut out of may be far longer.
       const kept = input.slice();
       this.#corpus.push(kept);
       this.#found.push(kept);
     }
-    return undefined;
+    return failure;
+  }
+
+  /**
+   * Which inputs of a batch ran the `fresh` blocks: halves of it are run again, and halves of those that ran one, down to single inputs. A
+   * block is claimed by the first that runs it. What withstood an input once need not do so again, if it keeps state.
+   */
+  #findUseful(batch: readonly Uint8Array[], fresh: Set<number>, coverage: Coverage): Useful {
+    if (fresh.size === 0) return { useful: [] };
+    for (const input of batch) {
+      const failure = this.#try(input);
+      if (failure) return { useful: [], failure };
+    }
+    const claimed = coverage.takeAmong(fresh);
+    if (claimed.length === 0) return { useful: [] };
+    if (batch.length === 1) {
+      for (const block of claimed) fresh.delete(block);
+      return { useful: batch };
+    }
+    const middle = batch.length >>> 1;
+    const first = this.#findUseful(batch.slice(0, middle), fresh, coverage);
+    if (first.failure) return first;
+    const second = this.#findUseful(batch.slice(middle), fresh, coverage);
+    return { ...second, useful: [...first.useful, ...second.useful] };
   }
 
   #nextInput(): Uint8Array {
@@ -180,29 +209,4 @@ class Fuzzer {
 
 function sampleInterval(target: FuzzTarget): number {
   return Math.max(1, Math.ceil(target.shortRuns / SAMPLES_OF_SHORT_RUN));
-}
-
-/**
- * Which inputs of a batch ran the `fresh` blocks: halves of it are run again, and halves of those that ran one, down to single inputs. A block
- * is claimed by the first that runs it.
- */
-function findUseful(
-  target: FuzzTarget,
-  batch: readonly Uint8Array[],
-  fresh: Set<number>,
-  coverage: Coverage,
-): readonly Uint8Array[] {
-  if (fresh.size === 0) return [];
-  for (const input of batch) target.run(input);
-  const claimed = coverage.takeAmong(fresh);
-  if (claimed.length === 0) return [];
-  if (batch.length === 1) {
-    for (const block of claimed) fresh.delete(block);
-    return batch;
-  }
-  const middle = batch.length >>> 1;
-  return [
-    ...findUseful(target, batch.slice(0, middle), fresh, coverage),
-    ...findUseful(target, batch.slice(middle), fresh, coverage),
-  ];
 }
