@@ -16,8 +16,9 @@ export function gatewayViewOf(running: RunningGateway): GatewayView {
     tunnelEvents: (vpn) =>
       gateway.tunnelEvents(vpn).map(({ at, text, count }) => ({ time: formatTime(at), text, count })),
     statistics: (policy) => {
-      const { counters, sas } = running.counters();
-      if (policy === undefined) return counters.dataPlane;
+      const { counters, engines, sas } = running.counters();
+      const shares = engines.length > 1 ? { engines: engines.map(({ dataPlane }) => dataPlane) } : {};
+      if (policy === undefined) return { ...counters.dataPlane, ...shares };
       const own = new Counters();
       for (const { sa, inbound, outbound } of sas.filter((each) => each.sa.policy === policy)) {
         if (inbound) own.addSa(sa.protocol, 'inbound', inbound);

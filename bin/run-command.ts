@@ -2,8 +2,9 @@
 // SIGTERM, having told the peers and removed what it made.
 
 import { failureAdvice } from '../src/diagnosis/explain.ts';
+import { ENGINES_MAX } from '../src/host/engine-assignment.ts';
 import { formatLogJson, formatLogText, type LogLevel, type LogRecord } from '../src/host/log.ts';
-import { type RunningGateway, startHost } from '../src/host/run.ts';
+import { type HostOptions, type RunningGateway, startHost } from '../src/host/run.ts';
 import { ControlServer } from '../src/management/control-server.ts';
 import type { NegotiationFailedEvent } from '../src/model/ike-event.ts';
 import { readConfigurationFile } from './configuration-file.ts';
@@ -25,11 +26,13 @@ export async function runCommand(words: readonly string[]): Promise<number> {
       'log-format': { type: 'string', default: 'text' },
       'log-level': { type: 'string', default: 'info' },
       control: { type: 'string', default: CONTROL_PATH_DEFAULT },
+      engines: { type: 'string' },
     },
   });
   if (values.config === undefined) throw new UsageError('-c FILE is required: the configuration');
   const log = logWriter(values['log-format'], values['log-level']);
   const interfaceMap = parseInterfaceMap(values['interface-map'] ?? []);
+  const engines = parseEngines(values.engines);
 
   const { loaded, report } = readConfigurationFile(values.config);
   for (const line of report) process.stderr.write(`${values.config}: ${line}\n`);
@@ -44,15 +47,19 @@ export async function runCommand(words: readonly string[]): Promise<number> {
     });
 
   const logsMessages = values['log-level'] === 'debug';
-  return await runUntilSignal(loaded.config, interfaceMap, values.control, log, logsMessages);
+  const options = {
+    config: loaded.config,
+    interfaceMap,
+    log,
+    logsMessages,
+    ...(engines === undefined ? {} : { engines }),
+  };
+  return await runUntilSignal(options, values.control);
 }
 
 async function runUntilSignal(
-  config: Parameters<typeof startHost>[0]['config'],
-  interfaceMap: Readonly<Record<string, string>>,
+  options: Omit<HostOptions, 'onEvent' | 'onFailure'>,
   controlPath: string,
-  log: (record: LogRecord) => void,
-  logsMessages: boolean,
 ): Promise<number> {
   let control: ControlServer | undefined;
   let fail: (error: unknown) => void = () => {};
@@ -63,14 +70,11 @@ async function runUntilSignal(
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(0));
   });
   const running: RunningGateway = await startHost({
-    config,
-    interfaceMap,
+    ...options,
     onEvent: (event) => {
       control?.publish(event);
-      if (event.kind === 'negotiation-failed') logAdvice(event, log);
+      if (event.kind === 'negotiation-failed') logAdvice(event, options.log);
     },
-    log,
-    logsMessages,
     onFailure: (error) => fail(error),
   });
   try {
@@ -97,6 +101,14 @@ function parseInterfaceMap(entries: readonly string[]): Readonly<Record<string, 
       return [junos, linux];
     }),
   );
+}
+
+function parseEngines(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1 || count > ENGINES_MAX)
+    throw new UsageError(`--engines ${text}: a number from 1 to ${ENGINES_MAX}`);
+  return count;
 }
 
 function logWriter(format: string, level: string): (record: LogRecord) => void {

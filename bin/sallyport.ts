@@ -16,6 +16,7 @@ const USAGE = `sallyport: an IPsec VPN gateway that speaks Juniper SRX configura
 
   sallyport run -c FILE          run the gateway in the foreground
       --interface-map A=B          Junos interface A is the Linux interface B (may be repeated)
+      --engines N                  threads that carry packets, 1 to 8 (default: one for every two processors)
       --log-format text|json       one line an event (default text)
       --log-level LEVEL            debug, info, warning or error (default info)
       --control PATH               the operator's socket (default /run/sallyport/control)

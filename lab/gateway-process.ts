@@ -15,6 +15,8 @@ export interface GatewayProcessOptions {
   readonly configuration: string;
   /** For its log and its control socket. */
   readonly folder: string;
+  /** More of the command line. */
+  readonly arguments?: readonly string[];
 }
 
 /** A busy machine may take long to start a program and its threads. */
@@ -44,6 +46,7 @@ export class GatewayProcess {
         controlPath,
         '--log-level',
         'debug',
+        ...(options.arguments ?? []),
       ],
       { stdio: ['ignore', log, log] },
     );

@@ -1,19 +1,15 @@
 import { Worker } from 'node:worker_threads';
 import type { UdpPath } from '../model/address.ts';
-import type { DataPlaneCommand, DataPlaneEvent, SaCounters } from '../model/data-plane.ts';
+import type { DataPlaneCommand, DataPlaneEvent } from '../model/data-plane.ts';
 import { check, EFD_CLOEXEC, EFD_NONBLOCK, libc, NativeMemory } from './libc.ts';
-import { allocateCounterMemory, readCounters } from './packet-engine/engine-counters.ts';
+import { allocateCounterMemory } from './packet-engine/engine-counters.ts';
 import type {
-  EngineCounters,
-  EngineFeature,
-  EngineRawSocket,
   EngineReport,
   EngineRequest,
   EngineSettings,
   EngineTunnel,
   EngineUdpSocket,
 } from './packet-engine/messages.ts';
-import { SaDirectory, type SaName } from './sa-directory.ts';
 
 /** What the engine tells the control thread. */
 export interface EngineHandlers {
@@ -29,13 +25,13 @@ interface Waiter {
   reject(error: Error): void;
 }
 
-/** The control thread's end of the packet engine: requests are kept in order and wake the engine out of its wait. */
+/** The control thread's end of one packet engine: requests are kept in order and wake the engine out of its wait. */
 export class EngineClient {
   readonly #worker: Worker;
   readonly #wakeDescriptor: number;
   readonly #one = NativeMemory.allocate(128);
-  readonly #memory = allocateCounterMemory();
-  readonly #sas = new SaDirectory();
+  /** What it counts in. */
+  readonly memory = allocateCounterMemory();
   readonly #waiting = new Map<number, Waiter>();
   readonly #stopped: Promise<void>;
   /** Written by the engine: messages that it has carried out. */
@@ -45,24 +41,19 @@ export class EngineClient {
   #lastId = 0;
   #hasStopped = false;
 
-  constructor(
-    rawSockets: readonly EngineRawSocket[],
-    handlers: EngineHandlers,
-    without: readonly EngineFeature[] = [],
-  ) {
+  constructor(given: Omit<EngineSettings, 'wakeDescriptor' | 'counters' | 'progress'>, handlers: EngineHandlers) {
     const flags = EFD_NONBLOCK | EFD_CLOEXEC;
     this.#wakeDescriptor = check(libc.eventfd(0, flags), 'eventfd', 'packet engine');
     this.#one.view.setUint32(0, 1, true);
     const settings: EngineSettings = {
+      ...given,
       wakeDescriptor: this.#wakeDescriptor,
-      rawSockets,
-      counters: this.#memory,
-      without,
+      counters: this.memory,
       progress: this.#progress,
     };
     this.#worker = new Worker(new URL('./packet-engine/worker.js', import.meta.url), {
       workerData: settings,
-      name: 'packet-engine',
+      name: `packet-engine-${given.engine}`,
     });
     this.#worker.on('message', (reports: readonly EngineReport[]) => {
       for (const report of reports) this.#handleReport(report, handlers);
@@ -84,8 +75,8 @@ export class EngineClient {
     return this.#unsent.length === 0 && Atomics.load(this.#progress, 0) === (this.#sentCount | 0);
   }
 
-  command(command: DataPlaneCommand): void {
-    const cells = this.#sas.handleCommand(command);
+  /** An SA that the command adds counts in `cells`. */
+  command(command: DataPlaneCommand, cells?: Float64Array): void {
     this.#send({ kind: 'command', command, ...(cells && { cells }) });
   }
 
@@ -93,8 +84,8 @@ export class EngineClient {
     this.#send({ kind: 'transmit', path, datagram });
   }
 
-  addTunnel(tunnel: EngineTunnel): void {
-    this.#send({ kind: 'add-tunnel', tunnel });
+  addTunnel(tunnel: EngineTunnel, isForWritingOnly: boolean): void {
+    this.#send({ kind: 'add-tunnel', tunnel, isForWritingOnly });
   }
 
   removeTunnel(name: string): void {
@@ -107,16 +98,6 @@ export class EngineClient {
 
   removeUdpSocket(descriptor: number): void {
     this.#send({ kind: 'remove-udp-socket', descriptor });
-  }
-
-  /** The data plane's and the engine's totals. */
-  counters(): EngineCounters {
-    return readCounters([this.#memory]);
-  }
-
-  /** What an SA has carried; `undefined` for one that there is not. */
-  saCounters(name: SaName): SaCounters | undefined {
-    return this.#sas.counters(name);
   }
 
   /** Resolves once the engine has carried out everything asked before; rejects if it has died. */

@@ -143,11 +143,13 @@ export function nativeString(text: string): NativeMemory {
 }
 
 // The numbers below are those of <linux/*.h> and <bits/*.h> for x86-64 and arm64, which agree on them.
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
+export const SOCK_SEQPACKET = 5;
 export const SOCK_CLOEXEC = 0o2000000;
 export const SOCK_NONBLOCK = 0o4000;
 export const MSG_DONTWAIT = 0x40;

@@ -2,6 +2,7 @@
 // The life of a run: privileges and ports are checked (sockets opened) -> routes that drop -> TUN devices -> routes into them -> the core is
 // given the configuration. It ends in the opposite order, after the peers have been told; the routes that drop stay.
 
+import { availableParallelism } from 'node:os';
 import { nodeCrypto, systemRandom } from '../crypto/node-provider.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import type { GatewayOutbox } from '../gateway/outbox.ts';
@@ -18,7 +19,8 @@ import {
   describeAssignment,
 } from './assigned-addresses.ts';
 import { ComputePool } from './compute-pool.ts';
-import { EngineClient } from './engine-client.ts';
+import { assignEngines, defaultEngineCount } from './engine-assignment.ts';
+import type { EngineHandlers } from './engine-client.ts';
 import { Alarm, monotonicNow } from './event-loop.ts';
 import { type InterfaceMap, resolveLocalAddresses } from './external-interface.ts';
 import { whyNoForeignFunctions } from './foreign-functions.ts';
@@ -31,11 +33,14 @@ import { type LogLevel, type LogRecord, logRecordOf } from './log.ts';
 import { planNetwork } from './network-plan.ts';
 import { NetworkSettings } from './network-settings.ts';
 import type { EngineCounters, EngineRawSocket } from './packet-engine/messages.ts';
+import { PacketEngines } from './packet-engines.ts';
 
 export interface HostOptions {
   readonly config: GatewayConfig;
   /** Junos logical interface to Linux interface, where the configured address does not tell. */
   readonly interfaceMap?: InterfaceMap;
+  /** How many threads carry packets; absent: as suits the processors that this process may use. */
+  readonly engines?: number;
   /** Every event of the core, in order. */
   onEvent(event: IkeEvent): void;
   log(record: LogRecord): void;
@@ -48,6 +53,8 @@ export interface HostOptions {
 /** The totals, and what each pair of IPsec SAs has carried. */
 export interface HostCounters {
   readonly counters: EngineCounters;
+  /** The totals of each packet engine. */
+  readonly engines: readonly EngineCounters[];
   readonly sas: readonly {
     readonly sa: IpsecSaStatus;
     readonly inbound?: SaCounters | undefined;
@@ -93,13 +100,18 @@ export function removeHostDropRoutes(): number {
 }
 
 class Host implements RunningGateway, GatewayOutbox {
-  readonly gateway = new Gateway({ crypto: nodeCrypto, random: systemRandom });
+  readonly gateway = new Gateway({
+    crypto: nodeCrypto,
+    random: systemRandom,
+    // An inbound SA lives where the outbound ones of its device do: they answer for each other, and a peer's packets keep their order.
+    acceptsSpi: ({ bindInterface }, spi) => this.#engines.isOfTunnel(spi, bindInterface),
+  });
   readonly #options: HostOptions;
   readonly #settings = new NetworkSettings();
   readonly #network = new HostNetwork(this.#settings, 'tcp-and-udp');
-  readonly #udpSockets = new HostUdpSockets((path, datagram) => this.#handleDatagram(path, datagram));
+  readonly #udpSockets: HostUdpSockets;
   readonly #rawSockets: readonly EngineRawSocket[];
-  readonly #engine: EngineClient;
+  readonly #engines: PacketEngines;
   readonly #pool: ComputePool;
   readonly #alarm = new Alarm(() => this.act((now, out) => this.gateway.handleTimeout(now, out)));
   #assigned: readonly AssignedAddress[] = [];
@@ -108,13 +120,16 @@ class Host implements RunningGateway, GatewayOutbox {
 
   constructor(options: HostOptions) {
     this.#options = options;
-    this.#rawSockets = openRawSockets();
-    this.#engine = new EngineClient(this.#rawSockets, {
+    const engines = options.engines ?? defaultEngineCount(availableParallelism());
+    this.#udpSockets = new HostUdpSockets(engines, (path, datagram) => this.#handleDatagram(path, datagram));
+    this.#rawSockets = openRawSockets(engines);
+    const handlers: EngineHandlers = {
       handleDatagram: (path, datagram) => this.#handleDatagram(path, datagram),
       handleEvent: (event) => this.act((now, out) => this.gateway.handleDataPlaneEvent(now, event, out)),
       handleNotice: (text) => this.#log('info', 'engine-notice', text),
       handleFailure: (error) => this.#handleFailure(error),
-    });
+    };
+    this.#engines = new PacketEngines(this.#rawSockets, handlers, { engines });
     this.#pool = new ComputePool(
       COMPUTE_THREADS,
       (jobId, result) => this.act((now, out) => this.gateway.handleComputed(now, jobId, result, out)),
@@ -137,12 +152,13 @@ class Host implements RunningGateway, GatewayOutbox {
 
     const sockets = this.#udpSockets.apply(config);
     const tunnels = this.#network.apply(plan);
-    for (const socket of sockets.opened) this.#engine.addUdpSocket(socket);
-    for (const tunnel of tunnels.opened) this.#engine.addTunnel(tunnel);
+    for (const socket of sockets.opened) this.#engines.addUdpSocket(socket);
+    const engines = assignEngines(config, this.#engines.tunnels, this.#engines.count);
+    for (const tunnel of tunnels.opened) this.#engines.addTunnel(tunnel, engines.get(tunnel.name));
     this.act((now, out) => this.gateway.applyConfig(now, config, out));
-    for (const tunnel of tunnels.withdrawn) this.#engine.removeTunnel(tunnel.name);
-    for (const socket of sockets.unused) this.#engine.removeUdpSocket(socket.descriptor);
-    await this.#engine.settle();
+    for (const tunnel of tunnels.withdrawn) this.#engines.removeTunnel(tunnel.name);
+    for (const socket of sockets.unused) this.#engines.removeUdpSocket(socket.descriptor);
+    await this.#engines.settle();
     for (const tunnel of tunnels.withdrawn) this.#network.release(tunnel);
     this.#udpSockets.release(sockets.unused);
     this.#log(
@@ -162,12 +178,12 @@ class Host implements RunningGateway, GatewayOutbox {
   counters(): HostCounters {
     const sas = this.gateway.ipsecSas(monotonicNow()).map((sa) => {
       const { inboundSpi, outboundSpi, path } = sa;
-      const inbound = this.#engine.saCounters({ direction: 'inbound', spi: inboundSpi });
+      const inbound = this.#engines.saCounters({ direction: 'inbound', spi: inboundSpi });
       const remoteAddress = path.remote.address;
-      const outbound = this.#engine.saCounters({ direction: 'outbound', spi: outboundSpi, remoteAddress });
+      const outbound = this.#engines.saCounters({ direction: 'outbound', spi: outboundSpi, remoteAddress });
       return { sa, inbound, outbound };
     });
-    return { counters: this.#engine.counters(), sas };
+    return { counters: this.#engines.counters(), engines: this.#engines.countersOfEach(), sas };
   }
 
   async stop(): Promise<void> {
@@ -175,7 +191,7 @@ class Host implements RunningGateway, GatewayOutbox {
     this.#isStopping = true;
     this.act((now, out) => this.gateway.shutdown(now, out));
     // An engine that has died sends nothing more; the rest is still to be taken down.
-    await this.#engine.settle().catch((error: unknown) => this.#handleFailure(error));
+    await this.#engines.settle().catch((error: unknown) => this.#handleFailure(error));
     await this.abandon();
     const routes = this.#network.ownRouteCount();
     const text =
@@ -188,7 +204,7 @@ class Host implements RunningGateway, GatewayOutbox {
   /** Takes everything down without telling the peers. */
   async abandon(): Promise<void> {
     this.#alarm.clear();
-    await this.#engine.stop();
+    await this.#engines.stop();
     await this.#pool.close();
     this.#network.removeTunnels();
     this.#udpSockets.releaseAll();
@@ -197,12 +213,12 @@ class Host implements RunningGateway, GatewayOutbox {
 
   /** What follows a command leaves behind it, through the engine: an SA must be in place before the peer hears of it. */
   transmit(path: UdpPath, datagram: Uint8Array): void {
-    if (this.#engine.isIdle && this.#udpSockets.transmit(path, datagram)) return;
-    this.#engine.transmit(path, datagram);
+    if (this.#engines.isIdle && this.#udpSockets.transmit(path, datagram)) return;
+    this.#engines.transmit(path, datagram);
   }
 
   command(command: DataPlaneCommand): void {
-    this.#engine.command(command);
+    this.#engines.command(command);
   }
 
   compute(job: ComputeJob): void {

@@ -25,7 +25,7 @@ test('a port that is taken is refused with the name and number of the process th
 test('the sockets of a shared port share it with nobody else, and the one that sends with DF receives nothing', {
   skip: namespaceTestSkip(),
 }, () => {
-  const { esp, ike, unfragmented } = openNatTraversalSockets(local);
+  const { esp, ike, unfragmented } = openNatTraversalSockets(local, 3);
   assert.ok(ike !== undefined && unfragmented !== undefined, 'this kernel tells IKE from ESP');
   assert.throws(() => openNatTraversalSockets(local), /in use by/);
   assert.throws(() => openUdpSocket(local), /in use by/);
@@ -33,18 +33,21 @@ test('the sockets of a shared port share it with nobody else, and the one that s
   const name = socketAddress(local);
   buffer.bytes.set(name, 64);
   const sender = openUdpSocket({ ...local, port: 47_312 });
-  // Three kinds, the third too short to be told: IKE behind its marker, ESP, a keepalive.
-  for (const [first, length] of [
+  // IKE behind its marker, ESP under SPIs of all remainders, a keepalive, which is too short to be told.
+  for (const [spi, length] of [
     [0, 8],
-    [1, 8],
-    [255, 1],
+    [0xfffffffe, 8],
+    [0x1003, 8],
+    [0x80000001, 8],
+    [0x10000004, 8],
+    [0xff000000, 1],
   ] as const)
     for (let count = 0; count < 20; count++) {
-      buffer.bytes.fill(first, 0, 8);
+      buffer.view.setUint32(0, spi);
       assert.equal(libc.sendto(sender, buffer.address, length, 0, buffer.address + 64, name.length), length);
     }
-  assert.deepEqual([esp, ike, unfragmented].map(countReceived), [40, 20, 0]);
-  for (const descriptor of [esp, ike, unfragmented, sender]) libc.close(descriptor);
+  assert.deepEqual([...esp, ike, unfragmented].map(countReceived), [40, 20, 40, 20, 0]);
+  for (const descriptor of [...esp, ike, unfragmented, sender]) libc.close(descriptor);
 });
 
 for (const family of [4, 6] as const)
@@ -56,6 +59,23 @@ for (const family of [4, 6] as const)
     try {
       const found = namespaces.run('one', process.execPath, [program, `${family}`, loopback]);
       assert.deepEqual(JSON.parse(found.stdout || '{}'), { afterPing: 0, afterError: 1 }, found.stderr);
+    } finally {
+      namespaces.remove();
+    }
+  });
+
+for (const family of [4, 6] as const)
+  test(`of ESP and AH over IPv${family}, each engine is given what is under its own SPIs, and the first what has none`, {
+    skip: namespaceTestSkip(),
+  }, () => {
+    const namespaces = new Namespaces('spi');
+    namespaces.add('one');
+    const program = new URL('./spi-filter.fixture.js', import.meta.url).pathname;
+    try {
+      const found = namespaces.run('one', process.execPath, [program, `${family}`, family === 4 ? '127.0.0.1' : '::1']);
+      // 0x1000, 0x1001, 0x1002, 0xfffffffe and 0xffffffff leave 1, 2, 0, 2 and 0.
+      const wanted = [3, 1, 2];
+      assert.deepEqual(JSON.parse(found.stdout || '{}'), { esp: wanted, ah: wanted }, found.stderr);
     } finally {
       namespaces.remove();
     }

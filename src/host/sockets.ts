@@ -34,6 +34,7 @@ import {
 import { OWN_MARK } from './own-mark.ts';
 import { findUdpPortOwner } from './port-owner.ts';
 import { socketAddress } from './socket-address.ts';
+import { attachPortFilter } from './socket-filters.ts';
 
 const BUFFER_LENGTH = 8 * 1024 * 1024;
 /** No DF bit, and the kernel fragments: what `IP_PMTUDISC_DONT` means. Junos' default for ESP is df-bit clear. */
@@ -42,10 +43,6 @@ const PMTU_DISCOVERY_OFF = 0;
 const PMTU_DISCOVERY_PROBE = 3;
 const PROTOCOL_AH = 51;
 const SO_REUSEPORT = 15;
-const SO_ATTACH_REUSEPORT_CBPF = 51;
-const BPF_LOAD_WORD = 0x20;
-const BPF_JUMP_IF_EQUAL = 0x15;
-const BPF_RETURN = 0x06;
 const SOL_RAW = 255;
 /** Of IPv6 as well. */
 const ICMP_FILTER = 1;
@@ -60,59 +57,45 @@ export function openUdpSocket(local: UdpEndpoint): number {
   return openBound(local, false);
 }
 
+/** The sockets of a port that IKE and ESP share (RFC 3948). */
+export interface NatTraversalSockets {
+  /** One for each engine; a single one where the kernel cannot tell what is for whom. */
+  readonly esp: readonly number[];
+  readonly ike?: number;
+  /** What leaves here carries DF, whatever the kernel knows of the path; nothing comes in. */
+  readonly unfragmented?: number;
+}
+
 /**
  * Sockets bound to the same address and port: the kernel gives what begins with the non-ESP marker (RFC 3948 §2.2) to `ike`, and
- * everything else to `esp`. So a flood of ESP fills its own buffer only. What leaves through `unfragmented` carries DF, whatever the kernel
- * knows of the path; nothing comes in there. Both are absent where the kernel cannot tell them apart, the last one also for IPv6.
+ * everything else to one of `esp`, by its SPI. So a flood of ESP fills its own buffer only. `ike` and `unfragmented` are absent where the
+ * kernel cannot tell them apart, the last one also for IPv6.
  */
-export function openNatTraversalSockets(local: UdpEndpoint): {
-  readonly esp: number;
-  readonly ike?: number;
-  readonly unfragmented?: number;
-} {
+export function openNatTraversalSockets(local: UdpEndpoint, engines = 1): NatTraversalSockets {
   // Sockets that share a port would also share it with another daemon's: the port is tried alone first.
   libc.close(openBound(local, false));
-  const opened = [openBound(local, true)];
-  const [esp = -1] = opened;
+  const opened: number[] = [];
+  const open = () => {
+    const descriptor = openBound(local, true);
+    opened.push(descriptor);
+    return descriptor;
+  };
+  const first = open();
   try {
-    attachMarkerFilter(esp);
-    // The filter names the first two by their numbers: the third must come last.
-    const ike = openBound(local, true);
-    opened.push(ike);
+    attachPortFilter(first, engines);
+    // The filter names them by their numbers: those that receive ESP, then the one that receives IKE, and behind it the one that receives nothing.
+    const esp = [first, ...Array.from({ length: engines - 1 }, open)];
+    const ike = open();
     if (addressFamily(local.address) === 6) return { esp, ike };
-    const unfragmented = openBound(local, true);
-    opened.push(unfragmented);
+    const unfragmented = open();
     setOption(unfragmented, IPPROTO_IP, IP_MTU_DISCOVER, PMTU_DISCOVERY_PROBE);
     return { esp, ike, unfragmented };
   } catch (error) {
     for (const descriptor of opened.slice(1)) libc.close(descriptor);
-    if (error instanceof SystemCallError) return { esp };
-    libc.close(esp);
+    if (error instanceof SystemCallError) return { esp: [first] };
+    libc.close(first);
     throw error;
   }
-}
-
-// Classic BPF, which sees the UDP payload: load its first word; zero: the second socket; anything else, and what is shorter: the first.
-const MARKER_FILTER = [
-  [BPF_LOAD_WORD, 0, 0, 0],
-  [BPF_JUMP_IF_EQUAL, 0, 1, 0],
-  [BPF_RETURN, 0, 0, 1],
-  [BPF_RETURN, 0, 0, 0],
-] as const;
-
-function attachMarkerFilter(descriptor: number): void {
-  const memory = NativeMemory.allocate(128);
-  for (const [index, [code, ifTrue, ifFalse, value]] of MARKER_FILTER.entries()) {
-    const at = 32 + index * 8;
-    memory.view.setUint16(at, code, true);
-    memory.view.setUint8(at + 2, ifTrue);
-    memory.view.setUint8(at + 3, ifFalse);
-    memory.view.setUint32(at + 4, value, true);
-  }
-  memory.view.setUint16(0, MARKER_FILTER.length, true);
-  memory.view.setBigUint64(8, BigInt(memory.address + 32), true);
-  const result = libc.setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, memory.address, 16);
-  check(result, 'setsockopt', 'SO_ATTACH_REUSEPORT_CBPF');
 }
 
 function openBound(local: UdpEndpoint, isShared: boolean): number {

@@ -15,12 +15,13 @@ export class IpsecPairs {
     this.#random = random;
   }
 
-  /** An SPI that no SA of ours has (RFC 4301 §4.4.2.1: the receiver chooses it); it is kept for the caller. */
-  reserveSpi(): Spi {
+  /** An SPI that no SA of ours has (RFC 4301 §4.4.2.1: the receiver chooses it), and that is accepted; it is kept for the caller. */
+  reserveSpi(accepts: (spi: Spi) => boolean = () => true): Spi {
     for (let attempt = 0; attempt < 1000; attempt++) {
       const octets = this.#random.bytes(4);
       const candidate = spi(new DataView(octets.buffer, octets.byteOffset, 4).getUint32(0));
-      if (candidate < SPI_MIN || this.#reserved.has(candidate) || this.#byInboundSpi.has(candidate)) continue;
+      const isTaken = candidate < SPI_MIN || this.#reserved.has(candidate) || this.#byInboundSpi.has(candidate);
+      if (isTaken || !accepts(candidate)) continue;
       this.#reserved.add(candidate);
       return candidate;
     }

@@ -289,7 +289,8 @@ export class IpsecTunnels implements PairTimeouts {
 
   #reserve(now: Instant, sa: IsakmpSa, tunnel: Tunnel, out: IkeOutbox): QuickModeSubject {
     const { vpn, policy, selectors } = tunnel;
-    const ownSpi = this.pairs.reserveSpi();
+    const { acceptsSpi } = this.#services.environment;
+    const ownSpi = this.pairs.reserveSpi((spi) => acceptsSpi?.(vpn, spi) ?? true);
     const protocol = vpn.proposals[0]?.protocol ?? 'esp';
     out.command({ kind: 'reserve-spi', spi: ownSpi, protocol, localAddress: sa.path.local.address });
     const clientTunnel = tunnel.client === undefined ? {} : { clientTunnel: tunnel };

@@ -160,6 +160,18 @@ test('show security ipsec statistics detail says why packets were dropped, and o
   ]);
 });
 
+test('show security ipsec statistics detail says what each packet engine has carried, where there are several', () => {
+  const share = { espEncryptedPackets: 10, espDecryptedPackets: 20, ahInputPackets: 3, ahOutputPackets: 4 };
+  const statistics = () => ({ ...STATISTICS, engines: [share, { ...share, espDecryptedPackets: 0 }] });
+  const text = output('show security ipsec statistics detail', { ...viewOf({}), statistics });
+  assert.deepEqual(text.split('\n').slice(-4), [
+    'Packet engines:',
+    '  0: Packets sent: 14, Packets received: 23',
+    '  1: Packets sent: 14, Packets received: 3',
+    '',
+  ]);
+});
+
 test('show security ipsec statistics index asks for one tunnel, by the ID that the list of SAs gives it', () => {
   const asked: (string | undefined)[] = [];
   const statistics = (policy?: string) => {

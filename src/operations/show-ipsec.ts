@@ -1,12 +1,12 @@
 // `show security ipsec security-associations` and `… statistics` in Junos' layout, which scripts parse by column.
 
-import type { DataPlaneCounters, IpsecStatistics } from '../ipsec/counters.ts';
+import type { IpsecStatistics } from '../ipsec/counters.ts';
 import { type AddressRange, addressFamily, formatPrefix, rangePrefix } from '../model/address.ts';
 import type { IpsecSaStatus } from '../model/ike-event.ts';
 import { formatSpi, type PolicyId } from '../model/ipsec-sa.ts';
 import type { TrafficSelector } from '../model/traffic-selector.ts';
 import { briefEncryption, briefIntegrity, detailEncryption, detailIntegrity } from './algorithm-names.ts';
-import type { TunnelEventLine } from './gateway-view.ts';
+import type { EngineShare, GatewayStatistics, TunnelEventLine } from './gateway-view.ts';
 
 /** Junos numbers static tunnels from here. */
 const FIRST_TUNNEL_ID = 131_073;
@@ -117,15 +117,22 @@ export function renderIpsecStatistics(totals: IpsecStatistics): string {
 }
 
 /** What Junos does not print: why packets were dropped, each cause that there was, and what passed without a tunnel or was a dummy. */
-export function renderDropCauses(totals: Partial<DataPlaneCounters>): string {
-  const { drops, bypassedPackets = 0, dummyPackets = 0, dummiesSent = 0 } = totals;
+export function renderDropCauses(totals: Partial<GatewayStatistics>): string {
+  const { drops, bypassedPackets = 0, dummyPackets = 0, dummiesSent = 0, engines } = totals;
   const causes = Object.entries(drops ?? {}).filter(([, count]) => count > 0);
   return lines([
     'Dropped, by cause:',
     ...(causes.length === 0 ? ['  none'] : causes.map(([cause, count]) => `  ${cause}: ${count}`)),
     'Others:',
     `  Bypassed: ${bypassedPackets}, Dummies received: ${dummyPackets}, Dummies sent: ${dummiesSent}`,
+    ...(engines ? ['Packet engines:', ...engines.map(engineLine)] : []),
   ]);
+}
+
+function engineLine(share: EngineShare, engine: number): string {
+  const sent = share.espEncryptedPackets + share.ahOutputPackets;
+  const received = share.espDecryptedPackets + share.ahInputPackets;
+  return `  ${engine}: Packets sent: ${sent}, Packets received: ${received}`;
 }
 
 /** The policy whose tunnel has this ID. */

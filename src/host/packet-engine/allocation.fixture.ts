@@ -62,8 +62,8 @@ function runEngine(settings: AllocationSettings): void {
   const tunnel = { offload: 'tcp-and-udp' } as const;
   const socket = { address: local, port: 4500, descriptor: udp.descriptor };
   send([
-    { kind: 'add-tunnel', tunnel: { ...tunnel, name: 'st0.0', descriptor: out.near } },
-    { kind: 'add-tunnel', tunnel: { ...tunnel, name: 'st0.1', descriptor: back.near } },
+    { kind: 'add-tunnel', tunnel: { ...tunnel, name: 'st0.0', descriptor: out.near }, isForWritingOnly: false },
+    { kind: 'add-tunnel', tunnel: { ...tunnel, name: 'st0.1', descriptor: back.near }, isForWritingOnly: false },
     { kind: 'add-udp-socket', socket: { ...socket, isForSendingOnly: false } },
     { kind: 'command', command: { kind: 'put-policy', policy: policy({ id, selectors: any }) } },
     {
@@ -91,7 +91,8 @@ function runEngine(settings: AllocationSettings): void {
   const data: Feeder = { settings, from: out.far, to: back.far, wake, port: port2 };
   new Worker(fileURLToPath(import.meta.url), { workerData: data, transferList: [port2], execArgv: [] }).unref();
   const progress = new Int32Array(new SharedArrayBuffer(4));
-  new PacketEngine({ wakeDescriptor: wake, rawSockets: [], counters, without: [], progress }, port1).run();
+  const common = { engine: 0, handOver: { receive: -1, send: [] }, rawSockets: [], without: [] };
+  new PacketEngine({ ...common, wakeDescriptor: wake, counters, progress }, port1).run();
   const [before, after] = samples;
   invariant(before !== undefined && after !== undefined, 'the engine was asked twice');
   const packets = after.opened - before.opened;

@@ -19,7 +19,7 @@ import {
 } from '../../ipsec/two-planes.fixture.ts';
 import { SeededRandom } from '../../lib/random.ts';
 import { type Instant, instant } from '../../lib/time.ts';
-import type { EncryptionAlgorithm, IntegrityAlgorithm } from '../../model/algorithms.ts';
+import type { IntegrityAlgorithm } from '../../model/algorithms.ts';
 import { encryptionTraits, integrityTraits } from '../../model/algorithms.ts';
 import type { SecurityPolicy } from '../../model/data-plane.ts';
 import { type IpsecSa, policyId, spi } from '../../model/ipsec-sa.ts';
@@ -31,8 +31,9 @@ import { describeLoss, FlowMaker } from './flow-maker.fixture.ts';
 import type { EngineFeature } from './messages.ts';
 import { plainFrame, randomSuperPacket, type TunnelFrame } from './naive-offload.fixture.ts';
 import { disturb, oddPacket } from './odd-packets.fixture.ts';
-import { isIpv6, isIpv6Fragment, knownLength, withoutIdentification } from './outer-packets.fixture.ts';
+import { isIpv4Fragment, isIpv6, isIpv6Fragment, knownLength, withoutIdentification } from './outer-packets.fixture.ts';
 import { enterOwnNamespace, ipv6PacketAround, sign, spiBehindExtensions } from './raw-ipv6.fixture.ts';
+import { SUITES, type Suite } from './suites.fixture.ts';
 
 const RUNS = Number(process.env['SALLYPORT_DIFFERENTIAL_RUNS'] ?? 24);
 const SEED = process.env['SALLYPORT_DIFFERENTIAL_SEED'];
@@ -42,24 +43,6 @@ const STEP_LENGTH_MAX = 100_000;
 const PACKET_OVERHEAD = 600;
 const IPV6_LENGTH = 40;
 const SPI_FIRST = 0x1000;
-
-type Suite = readonly ['esp' | 'ah', EncryptionAlgorithm, IntegrityAlgorithm];
-
-const SUITES: readonly Suite[] = [
-  ['esp', 'aes-256-gcm', 'none'],
-  ['esp', 'aes-128-gcm-8', 'none'],
-  ['esp', 'chacha20-poly1305', 'none'],
-  ['esp', 'aes-256-cbc', 'hmac-sha-256-128'],
-  ['esp', 'aes-128-cbc', 'hmac-sha1-96'],
-  ['esp', '3des-cbc', 'hmac-md5-96'],
-  ['esp', 'aes-192-cbc', 'hmac-sha-384'],
-  ['esp', 'aes-256-ctr', 'hmac-sha-512'],
-  ['esp', 'aes-128-ccm', 'none'],
-  ['esp', 'aes-256-gmac', 'none'],
-  ['esp', 'null', 'aes-cmac-96'],
-  ['ah', 'null', 'hmac-sha-256-128'],
-  ['ah', 'null', 'hmac-sha-512'],
-];
 
 /** Those of AH, as node:crypto calls them. */
 const HASHES = new Map<IntegrityAlgorithm, string>([
@@ -120,6 +103,8 @@ function anySituation(...ways: readonly SaChoice['way'][]): fc.Arbitrary<Situati
 test('the engine does to every packet what the plain data plane does, and counts the same', () =>
   compare(anySituation('udp', 'raw'), RUNS));
 
+test('three engines do so together, and count the same', () => compare(anySituation('udp', 'raw'), RUNS, 3));
+
 test('the engine does the same to ESP and AH over IPv6, whose headers the kernel takes apart', {
   skip: namespaceTestSkip(),
 }, async () => {
@@ -127,10 +112,10 @@ test('the engine does the same to ESP and AH over IPv6, whose headers the kernel
   await compare(anySituation('raw IPv6', 'raw IPv6', 'raw', 'udp'), Math.ceil(RUNS / 2));
 });
 
-async function compare(situations: fc.Arbitrary<Situation>, numRuns: number): Promise<void> {
+async function compare(situations: fc.Arbitrary<Situation>, numRuns: number, engines = 1): Promise<void> {
   await fc.assert(
     fc.asyncProperty(situations, async (situation) => {
-      const comparison = new Comparison(situation);
+      const comparison = new Comparison(situation, engines);
       try {
         for (let step = 0; step < STEPS; step++) await comparison.step();
         await comparison.finish();
@@ -154,13 +139,15 @@ class Comparison {
   readonly #openers = [newPlane(3), newPlane(4)];
   readonly #old: Uint8Array[][] = [[], [], [], [], [], [], [], []];
   readonly #isAnyRandom: boolean;
+  readonly #engines: number;
 
-  constructor(situation: Situation) {
+  constructor(situation: Situation, engines: number) {
+    this.#engines = engines;
     this.#situation = situation;
     this.#random = new SeededRandom(situation.seed);
     this.#flows = new FlowMaker(this.#random);
     const isIpv6 = situation.sas.some(({ way }) => way === 'raw IPv6');
-    this.#bench = new EngineBench({ ...situation, ...(isIpv6 ? { rawIpv6: WEST6 } : {}) });
+    this.#bench = new EngineBench({ ...situation, engines, ...(isIpv6 ? { rawIpv6: WEST6 } : {}) });
     // An IV, or an ICV about an identification that was drawn.
     this.#isAnyRandom = situation.sas.some(
       ({ suite: [protocol, encryption] }) => protocol === 'ah' || encryptionTraits(encryption).blockLength > 1,
@@ -223,7 +210,10 @@ class Comparison {
     );
     for (const protocol of [50, 51] as const) {
       // A raw socket is given what its protocol's number is in the header.
-      const own = packets.filter((packet) => ((packet[9] ?? 0) === 51 ? 51 : 50) === protocol);
+      const own = packets.filter(
+        (packet) =>
+          ((packet[9] ?? 0) === 51 ? 51 : 50) === protocol && (this.#engines === 1 || !isIpv4Fragment(packet)),
+      );
       for (const packet of own) this.#plain.handleIpPacket(now(), packet.slice(), out);
       await this.#bench.writeRaw(protocol, own);
       // The order of packets of one socket is certain, that of two sockets is not.
@@ -357,8 +347,9 @@ class Comparison {
       selectors: selectors(inner, inner),
       extendedSequenceNumbers: isExtended,
     };
-    const out = saPair(encryption, integrity, { ...common, spi: spi(SPI_FIRST + 2 * index) });
-    const back = saPair(encryption, integrity, { ...common, spi: spi(SPI_FIRST + 1 + 2 * index) });
+    const spiOf = (number: number) => spi((SPI_FIRST + number) * this.#engines + (tunnel % this.#engines));
+    const out = saPair(encryption, integrity, { ...common, spi: spiOf(2 * index) });
+    const back = saPair(encryption, integrity, { ...common, spi: spiOf(1 + 2 * index) });
     const common2 = policy({
       id,
       order: index,

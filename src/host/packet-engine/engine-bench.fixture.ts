@@ -6,20 +6,30 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { address, type IpAddress, type UdpPath } from '../../model/address.ts';
 import type { DataPlaneCommand, DataPlaneEvent } from '../../model/data-plane.ts';
-import { EngineClient } from '../engine-client.ts';
-import { AF_INET, check, libc, NativeMemory, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SOCK_DGRAM, SOL_SOCKET } from '../libc.ts';
+import {
+  AF_INET,
+  AF_UNIX,
+  check,
+  libc,
+  NativeMemory,
+  SO_RCVBUFFORCE,
+  SO_SNDBUFFORCE,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_SEQPACKET,
+  SOL_SOCKET,
+} from '../libc.ts';
+import { PacketEngines } from '../packet-engines.ts';
 import { socketAddress } from '../socket-address.ts';
+import { openNatTraversalSockets } from '../sockets.ts';
 import type { TunnelOffload } from '../tunnel-device.ts';
 import { Arena } from './arena.ts';
 import { EngineTally } from './engine-counters.ts';
-import type { EngineCounters, EngineFeature } from './messages.ts';
+import type { EngineCounters, EngineFeature, EngineUdpSocket } from './messages.ts';
 import { splitNaively } from './naive-offload.fixture.ts';
 import { RawIpv6Sockets } from './raw-ipv6.fixture.ts';
 import { SendBatch } from './send-batch.ts';
 
-const AF_UNIX = 1;
-const SOCK_SEQPACKET = 5;
-const SOCK_NONBLOCK = 0o4000;
 const LOOPBACK = address('127.0.0.1');
 const NAT_TRAVERSAL_PORT = 4500;
 const READ_MAX = 70_000;
@@ -35,6 +45,10 @@ export interface BenchOptions {
   readonly without: readonly EngineFeature[];
   /** Has real raw sockets for IPv6 too, at this address of its own; needs privileges. */
   readonly rawIpv6?: IpAddress;
+  /** Absent: one. The first reads the first device, the second the second. UDP comes to the first, which hands over what is not its own. */
+  readonly engines?: number;
+  /** Whether each engine has a socket of its own, and the kernel chooses by SPI. Takes privileges. */
+  readonly isSteered?: boolean;
 }
 
 /** What came out of the engine. */
@@ -51,15 +65,20 @@ export class EngineBench {
   readonly events: DataPlaneEvent[] = [];
   readonly notices: string[] = [];
   readonly ike: Uint8Array[] = [];
-  readonly #engine: EngineClient;
+  readonly #engine: PacketEngines;
+  readonly #engines: number;
   readonly #offload: TunnelOffload;
   readonly #tunnels = TUNNELS.map(() => socketPair());
-  readonly #rawEsp = socketPair();
-  readonly #rawAh = socketPair();
+  /** Of each engine. */
+  readonly #raws: readonly Readonly<Record<50 | 51, ReturnType<typeof socketPair>>>[];
   readonly #rawSend = socketPair();
   readonly #rawSendIpv6 = socketPair();
   readonly #rawIpv6: RawIpv6Sockets | undefined;
-  readonly #udp = udpSocket();
+  readonly #udp: {
+    readonly port: number;
+    readonly sockets: readonly EngineUdpSocket[];
+    readonly others: readonly number[];
+  };
   readonly #peers = Array.from({ length: PEERS }, () => udpSocket());
   readonly #arena = new Arena(8 * 1024 * 1024);
   readonly #tally = new EngineTally();
@@ -79,10 +98,19 @@ export class EngineBench {
   constructor(options: BenchOptions) {
     this.#offload = options.offload;
     this.#rawIpv6 = options.rawIpv6 === undefined ? undefined : new RawIpv6Sockets(options.rawIpv6);
-    this.#engine = new EngineClient(
+    const { engines = 1, without } = options;
+    this.#engines = engines;
+    this.#raws = Array.from({ length: engines }, () => ({ 50: socketPair(), 51: socketPair() }));
+    this.#engine = new PacketEngines(
       [
-        { family: 4, protocol: 50, descriptor: this.#rawEsp.near },
-        { family: 4, protocol: 51, descriptor: this.#rawAh.near },
+        ...this.#raws.flatMap((pairs, engine) =>
+          ([50, 51] as const).map((protocol) => ({
+            family: 4 as const,
+            protocol,
+            descriptor: pairs[protocol].near,
+            engine,
+          })),
+        ),
         { family: 4, protocol: 'send', descriptor: this.#rawSend.near },
         ...(this.#rawIpv6?.sockets ?? []),
         { family: 6, protocol: 'send', descriptor: this.#rawSendIpv6.near },
@@ -95,12 +123,15 @@ export class EngineBench {
           throw error;
         },
       },
-      options.without,
+      { engines, without },
     );
     for (const [index, name] of TUNNELS.entries())
-      this.#engine.addTunnel({ name, descriptor: this.#tunnels[index]?.near ?? -1, offload: options.offload });
-    const socket = { address: LOOPBACK, port: NAT_TRAVERSAL_PORT, descriptor: this.#udp.descriptor };
-    this.#engine.addUdpSocket({ ...socket, isForSendingOnly: false });
+      this.#engine.addTunnel(
+        { name, descriptor: this.#tunnels[index]?.near ?? -1, offload: options.offload },
+        index % engines,
+      );
+    this.#udp = options.isSteered ? steeredSockets(engines) : sharedSocket();
+    for (const socket of this.#udp.sockets) this.#engine.addUdpSocket(socket);
   }
 
   /** The path to a peer, seen from the engine, which believes that it has port 4500. */
@@ -136,9 +167,12 @@ export class EngineBench {
     assert.equal(this.#tally.get('socket-sent'), this.#sent, 'the bench itself loses nothing');
   }
 
-  /** Gives whole IP packets to the raw socket of this protocol. */
+  /** Gives whole IP packets to the raw sockets of this protocol, each to that of the engine whose SPI it has, as their filters would. */
   async writeRaw(protocol: 50 | 51, packets: readonly Uint8Array[]): Promise<void> {
-    for (const packet of packets) await this.#write((protocol === 50 ? this.#rawEsp : this.#rawAh).far, packet);
+    for (const packet of packets) {
+      const engine = engineOf(protocol, packet, this.#engines);
+      await this.#write(this.#raws[engine]?.[protocol].far ?? -1, packet);
+    }
     this.#written.socket += packets.length;
   }
 
@@ -150,14 +184,12 @@ export class EngineBench {
 
   /** Waits until the engine has done everything that it was given, and takes what came of it. */
   async take(): Promise<BenchOutput> {
-    for (let attempt = 0; ; attempt++) {
-      const now = this.counters().engine;
-      if (now['tunnel-read'] === this.#written.tunnel && now['socket-received'] === this.#written.socket) break;
-      if (attempt === PATIENCE)
-        throw new Error(`the engine has not taken all of ${JSON.stringify(this.#written)}: ${JSON.stringify(now)}`);
-      await this.settle();
-    }
-    // Read is not yet sent: the turn that has read them has to end.
+    await this.#until(
+      (now) => now['tunnel-read'] === this.#written.tunnel && now['socket-received'] === this.#written.socket,
+    );
+    // Read is not yet sent, nor handed over: the turn that has read them has to end. What was handed over is read in another.
+    await this.settle();
+    await this.#until((now) => now['handed-over'] === now['taken-over']);
     await this.settle();
     const now = this.counters().engine;
     for (const name of LOSSES) assert.equal(now[name], 0, `${name}: the bench has room for everything`);
@@ -185,12 +217,28 @@ export class EngineBench {
 
   async stop(): Promise<void> {
     await this.#engine.stop();
-    for (const { near, far } of [...this.#tunnels, this.#rawEsp, this.#rawAh, this.#rawSend, this.#rawSendIpv6]) {
+    for (const { near, far } of [
+      ...this.#tunnels,
+      ...this.#raws.flatMap((pairs) => [pairs[50], pairs[51]]),
+      this.#rawSend,
+      this.#rawSendIpv6,
+    ]) {
       libc.close(near);
       libc.close(far);
     }
-    for (const { descriptor } of [this.#udp, ...this.#peers]) libc.close(descriptor);
+    for (const { descriptor } of [...this.#udp.sockets, ...this.#peers]) libc.close(descriptor);
+    for (const descriptor of this.#udp.others) libc.close(descriptor);
     this.#rawIpv6?.close();
+  }
+
+  async #until(isSo: (counters: EngineCounters['engine']) => boolean): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      const now = this.counters().engine;
+      if (isSo(now)) return;
+      if (attempt === PATIENCE)
+        throw new Error(`the engine has not taken all of ${JSON.stringify(this.#written)}: ${JSON.stringify(now)}`);
+      await this.settle();
+    }
   }
 
   /** A loopback delivery may take a moment longer than the call that sent it. */
@@ -250,6 +298,8 @@ export class EngineBench {
   }
 }
 
+const STEERED_PORT = 47_320;
+
 const LOSSES = [
   'tunnel-write-refused',
   'tunnel-queue-full',
@@ -259,7 +309,28 @@ const LOSSES = [
   'socket-buffer-full',
   'socket-too-big',
   'socket-missing',
+  'hand-over-full',
 ] as const;
+
+function sharedSocket() {
+  const { descriptor, port } = udpSocket();
+  const socket = { address: LOOPBACK, port: NAT_TRAVERSAL_PORT, descriptor, isForSendingOnly: false };
+  return { port, sockets: [socket], others: [] };
+}
+
+function steeredSockets(engines: number) {
+  const port = STEERED_PORT;
+  const { esp, ike = -1, unfragmented = -1 } = openNatTraversalSockets({ address: LOOPBACK, port }, engines);
+  const common = { address: LOOPBACK, port: NAT_TRAVERSAL_PORT, isForSendingOnly: false };
+  const sockets = esp.map((descriptor, engine) => ({ ...common, descriptor, engine }));
+  return { port, sockets, others: [ike, unfragmented] };
+}
+
+function engineOf(protocol: 50 | 51, packet: Uint8Array, engines: number): number {
+  const at = ((packet[0] ?? 0) & 15) * 4 + (protocol === 50 ? 0 : 4);
+  const view = new DataView(packet.buffer, packet.byteOffset, packet.length);
+  return at + 4 <= packet.length ? view.getUint32(at) % engines : 0;
+}
 
 /** Two descriptors that keep the borders of what is written, as a TUN device or a raw socket does. */
 export function socketPair(): { readonly near: number; readonly far: number } {

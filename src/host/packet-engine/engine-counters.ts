@@ -18,6 +18,9 @@ const CELL: Readonly<Record<EngineCounterName, number>> = {
   'ike-received': 12,
   'keepalive-received': 13,
   'malformed-received': 14,
+  'handed-over': 15,
+  'taken-over': 16,
+  'hand-over-full': 17,
 };
 const NAMES = Object.keys(CELL).filter((name): name is EngineCounterName => Object.hasOwn(CELL, name));
 

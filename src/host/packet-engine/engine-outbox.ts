@@ -1,6 +1,6 @@
 import type { DataPlaneOutbox } from '../../ipsec/outbox.ts';
 import type { OuterFields } from '../../ipsec/outer-header.ts';
-import type { IpAddress, UdpPath } from '../../model/address.ts';
+import type { IpAddress, UdpEndpoint, UdpPath } from '../../model/address.ts';
 import type { DataPlaneEvent } from '../../model/data-plane.ts';
 import { POLICY_INTERFACE } from '../network-plan.ts';
 import type { Arena } from './arena.ts';
@@ -16,6 +16,8 @@ const COPIES_LENGTH = 256 * 1024;
 export interface UdpTargets {
   readonly descriptor: number;
   target(path: UdpPath, dontFragment: boolean): SendTarget;
+  /** The path to the peer whose `sockaddr` lies at `offset` in the arena. */
+  pathFrom(offset: number): UdpPath | undefined;
 }
 
 /** What an outbox collects into. */
@@ -69,6 +71,11 @@ export class EngineOutbox implements DataPlaneOutbox {
   removeUdpPort(descriptor: number): void {
     this.#lastPath = undefined;
     for (const [key, port] of this.#udpPorts) if (port.descriptor === descriptor) this.#udpPorts.delete(key);
+  }
+
+  /** The path from a socket of ours to the peer whose `sockaddr` lies at `remoteOffset` in the arena; `undefined` without such a socket. */
+  pathFrom(local: UdpEndpoint, remoteOffset: number): UdpPath | undefined {
+    return this.#udpPorts.get(portKey(local.address, local.port))?.pathFrom(remoteOffset);
   }
 
   deliver(tunnelInterface: string | undefined, buffer: Uint8Array, start: number, end: number): void {

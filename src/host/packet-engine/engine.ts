@@ -20,6 +20,7 @@ import { readSocketAddress } from '../socket-address.ts';
 import { Arena } from './arena.ts';
 import { EngineTally } from './engine-counters.ts';
 import { EngineOutbox } from './engine-outbox.ts';
+import { HandOver } from './hand-over.ts';
 import { IoRing } from './io-ring.ts';
 import type { EngineFeature, EngineRawSocket, EngineReport, EngineRequest, EngineSettings } from './messages.ts';
 import { createPacketCrypto } from './openssl-packet-crypto.ts';
@@ -64,6 +65,8 @@ export class PacketEngine implements Readable {
   readonly #without: readonly EngineFeature[];
   readonly #notices = new Set<string>();
   readonly #tunnelSurroundings: TunnelSurroundings;
+  /** Absent where this is the only engine. */
+  readonly #handOver: HandOver | undefined;
   readonly #wakeCount = NativeMemory.allocate(128);
   #isRunning = true;
   #reports: EngineReport[] = [];
@@ -111,6 +114,7 @@ export class PacketEngine implements Readable {
       splitter: new SuperPacketSplitter(this.#arena, arithmetic, this.#area, flush),
     };
     this.#poller.add(this);
+    this.#handOver = settings.handOver.send.length > 1 ? this.#openHandOver(settings) : undefined;
     const { bytes } = this.#arena.memory;
     for (const socket of settings.rawSockets)
       if (socket.protocol !== 'send')
@@ -193,7 +197,7 @@ export class PacketEngine implements Readable {
         });
         this.#out.addTunnel(name, tunnel);
         if (request.tunnel.offload !== 'tcp-and-udp') this.#notice(OFFLOADS_MISSING[request.tunnel.offload]);
-        return this.#poller.add(tunnel);
+        return request.isForWritingOnly ? undefined : this.#poller.add(tunnel);
       }
       case 'remove-tunnel': {
         const tunnel = this.#out.removeTunnel(request.name);
@@ -203,8 +207,10 @@ export class PacketEngine implements Readable {
       case 'add-udp-socket': {
         const port = new UdpPort(this.#arena, this.#tally, this.#receiveBatch, request.socket, this.#without, {
           handleIke: (path, datagram) => this.#report({ kind: 'datagram', path, datagram }),
-          handleEsp: (at, path, start, end, trafficClass) =>
-            this.#dataPlane.handleUdpPacket(at, path, this.#arena.memory.bytes, this.#out, trafficClass, start, end),
+          handleEsp: (at, path, start, end, trafficClass) => {
+            if (this.#handOver?.isForeign(start)) return this.#handOver.give(path, start, end, trafficClass);
+            this.#dataPlane.handleUdpPacket(at, path, this.#arena.memory.bytes, this.#out, trafficClass, start, end);
+          },
           flush: () => this.#flush(),
           handleNotice: (text) => this.#notice(text),
         });
@@ -224,6 +230,17 @@ export class PacketEngine implements Readable {
       default:
         return unreachable(request);
     }
+  }
+
+  #openHandOver(settings: EngineSettings): HandOver {
+    const handOver = new HandOver(this.#arena, this.#tally, this.#receiveBatch, settings, {
+      pathFrom: (local, remoteOffset) => this.#out.pathFrom(local, remoteOffset),
+      handleEsp: (now, path, start, end, trafficClass) =>
+        this.#dataPlane.handleUdpPacket(now, path, this.#arena.memory.bytes, this.#out, trafficClass, start, end),
+      flush: () => this.#flush(),
+    });
+    this.#poller.add(handOver);
+    return handOver;
   }
 
   /** The link of a new SA is known before its first packet. */

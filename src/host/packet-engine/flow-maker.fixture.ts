@@ -112,7 +112,8 @@ export class FlowMaker {
     const upperLength = view.byteLength - ipLength;
     const addresses = flow.isIpv4 ? sumOf(view, 12, 20) : sumOf(view, 8, 40);
     const sum = addresses + (flow.isTcp ? 6 : 17) + upperLength + sumOf(view, ipLength, view.byteLength);
-    const checksum = ~fold(sum) & 0xffff || 0xffff;
+    // Zero means none in UDP alone (RFC 768).
+    const checksum = ~fold(sum) & 0xffff || (flow.isTcp ? 0 : 0xffff);
     view.setUint16(at, this.#chance(0.02) ? checksum ^ 0x0100 : checksum);
   }
 

@@ -14,13 +14,13 @@ import {
 } from '../../model/algorithms.ts';
 import { type DfBit, type IpsecSa, policyId, spi } from '../../model/ipsec-sa.ts';
 import { selectorFromPrefix, type TrafficSelector } from '../../model/traffic-selector.ts';
-import { EngineClient } from '../engine-client.ts';
 import { monotonicNow } from '../event-loop.ts';
 import { HostNetwork } from '../host-network.ts';
 import { openLocalSockets, openRawSockets } from '../host-sockets.ts';
 import { IkeBuffers, IkeSocket } from '../ike-socket.ts';
 import { POLICY_INTERFACE, planNetwork } from '../network-plan.ts';
 import { NetworkSettings } from '../network-settings.ts';
+import { PacketEngines } from '../packet-engines.ts';
 import { networkConfig, prefix, tunnel } from '../test-namespace.fixture.ts';
 import type { TunnelOffload } from '../tunnel-device.ts';
 import type { EngineFeature } from './messages.ts';
@@ -59,6 +59,8 @@ export interface KeyedGatewaySettings {
   readonly unprotected?: readonly UnprotectedPolicy[];
   readonly offload: TunnelOffload;
   readonly without: readonly EngineFeature[];
+  /** The same at both ends; absent: one. */
+  readonly engines?: number;
 }
 
 const SPI_FIRST = 0x1000;
@@ -70,8 +72,9 @@ const DELAY_RESOLUTION = 5;
 
 const settings: KeyedGatewaySettings = JSON.parse(process.argv[2] ?? '{}');
 const network = new HostNetwork(new NetworkSettings(), settings.offload);
-const rawSockets = openRawSockets();
-const engine = new EngineClient(
+const { engines = 1 } = settings;
+const rawSockets = openRawSockets(engines);
+const engine = new PacketEngines(
   rawSockets,
   {
     handleDatagram: (path, datagram) => console.error('datagram', JSON.stringify(path), datagram.length),
@@ -84,10 +87,10 @@ const engine = new EngineClient(
       process.exit(1);
     },
   },
-  settings.without,
+  { engines, without: settings.without },
 );
 const local = address(settings.local);
-const sockets = openLocalSockets(local);
+const sockets = openLocalSockets(local, engines);
 for (const socket of sockets.engine) engine.addUdpSocket(socket);
 let ikeCount = 0;
 const buffers = new IkeBuffers();
@@ -99,7 +102,10 @@ const plan = planNetwork(
   ),
 );
 const startedAt = monotonicNow();
-for (const device of network.apply(plan).opened) engine.addTunnel(device);
+for (const device of network.apply(plan).opened) {
+  const index = settings.tunnels.findIndex(({ name }) => name === device.name);
+  engine.addTunnel(device, index % engines);
+}
 for (const [index, { name }] of settings.tunnels.entries()) keyTunnel(index, name);
 for (const [index, { local, remote, ...policy }] of (settings.unprotected ?? []).entries()) {
   const selectors = { local: selectorFromPrefix(prefix(local)), remote: selectorFromPrefix(prefix(remote)) };
@@ -121,7 +127,9 @@ lines.on('line', async (line) => {
   if (command === 'count') {
     await engine.settle();
     const controlDelay = { mean: delay.mean / 1e6 - DELAY_RESOLUTION, highest: delay.max / 1e6 - DELAY_RESOLUTION };
-    console.log(JSON.stringify({ counters: engine.counters(), ikeCount, controlDelay }));
+    console.log(
+      JSON.stringify({ counters: engine.counters(), engines: engine.countersOfEach(), ikeCount, controlDelay }),
+    );
     delay.reset();
     delay.enable();
     return;
@@ -164,8 +172,10 @@ function rekeyTunnel(command: string, index: number, name: string, generation: n
   const policy = policyId(name);
   const remoteAddress = address(settings.remote);
   const first = SPI_FIRST + GENERATION_STEP * generation + 2 * index;
-  const outbound = spi(first + settings.side);
-  const inbound = spi(first + 1 - settings.side);
+  // Of the engine that reads the tunnel's device.
+  const spiOf = (side: number) => spi((first + side) * engines + (index % engines));
+  const outbound = spiOf(settings.side);
+  const inbound = spiOf(1 - settings.side);
   const selector = selectorOf(index);
   const udp = { local: { address: local, port: 4500 }, remote: { address: remoteAddress, port: 4500 } };
   const common = {

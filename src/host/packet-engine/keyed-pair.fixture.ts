@@ -60,6 +60,7 @@ export class KeyedGateway {
   async counters(): Promise<{
     readonly counters: EngineCounters;
     readonly ikeCount: number;
+    readonly engines: readonly EngineCounters[];
     readonly controlDelay: { readonly mean: number; readonly highest: number };
   }> {
     this.#child.stdin?.write('count\n');

@@ -17,7 +17,9 @@ export interface EngineUdpSocket {
   readonly address: IpAddress;
   readonly port: number;
   readonly descriptor: number;
-  /** IKE's own: the control thread reads it. */
+  /** The one engine that has it; absent: all send through it, and the first receives. */
+  readonly engine?: number;
+  /** IKE's own: the control thread reads it. Or it is another engine's to read. */
   readonly isForSendingOnly: boolean;
   /** A socket of the same address and port that sends with DF and receives nothing; absent for IPv6, which has no DF. */
   readonly unfragmentedDescriptor?: number;
@@ -28,10 +30,22 @@ export interface EngineRawSocket {
   readonly family: AddressFamily;
   readonly protocol: 1 | 50 | 51 | 58 | 'send';
   readonly descriptor: number;
+  /** The one engine that has it; absent: all send through it, and the first receives. */
+  readonly engine?: number;
+}
+
+/** How packets cross to the engine that has their SA; empty where there is one. */
+export interface EngineHandOver {
+  readonly receive: number;
+  /** Where to write what is for each engine. */
+  readonly send: readonly number[];
 }
 
 /** What the worker is started with. Descriptors stay the control thread's to close. */
 export interface EngineSettings {
+  /** Its number, from 0. */
+  readonly engine: number;
+  readonly handOver: EngineHandOver;
   readonly wakeDescriptor: number;
   readonly rawSockets: readonly EngineRawSocket[];
   readonly counters: CounterMemory;
@@ -62,7 +76,7 @@ export type EngineRequest =
   /** An SA that the command adds counts in `cells`, which the control thread reads. */
   | { readonly kind: 'command'; readonly command: DataPlaneCommand; readonly cells?: Float64Array }
   | { readonly kind: 'transmit'; readonly path: UdpPath; readonly datagram: Uint8Array }
-  | { readonly kind: 'add-tunnel'; readonly tunnel: EngineTunnel }
+  | { readonly kind: 'add-tunnel'; readonly tunnel: EngineTunnel; readonly isForWritingOnly: boolean }
   | { readonly kind: 'remove-tunnel'; readonly name: string }
   | { readonly kind: 'add-udp-socket'; readonly socket: EngineUdpSocket }
   | { readonly kind: 'remove-udp-socket'; readonly descriptor: number }
@@ -83,7 +97,10 @@ export interface EngineCounters {
   readonly engine: Readonly<Record<EngineCounterName, number>>;
 }
 
-/** `tunnel-…`: TUN devices; `socket-…`: UDP and raw sockets. A full buffer is the kernel's way to say that we send faster than it can. */
+/**
+ * `tunnel-…`: TUN devices; `socket-…`: UDP and raw sockets; `…-over…`: to and from other engines. A full buffer is the kernel's way to say that we send faster than
+ * it, or another engine, can.
+ */
 export type EngineCounterName =
   | 'tunnel-read'
   | 'tunnel-written'
@@ -97,6 +114,9 @@ export type EngineCounterName =
   | 'socket-buffer-full'
   | 'socket-too-big'
   | 'socket-missing'
+  | 'handed-over'
+  | 'taken-over'
+  | 'hand-over-full'
   | 'ike-received'
   | 'keepalive-received'
   | 'malformed-received';

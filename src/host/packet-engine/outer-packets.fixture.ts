@@ -26,3 +26,8 @@ export function withoutIdentification(isRaw: boolean, packet: Uint8Array): Uint8
   if (!isIpv6(packet)) return packet.fill(0, 4, 6).fill(0, 10, 12);
   return isIpv6Fragment(packet) ? packet.fill(0, IPV6_LENGTH + 4, IPV6_LENGTH + 8) : packet;
 }
+
+/** Whether an IPv4 packet is a fragment. The kernel puts those together before any raw socket sees them. */
+export function isIpv4Fragment(packet: Uint8Array): boolean {
+  return (((packet[6] ?? 0) & 0x3f) | (packet[7] ?? 0)) !== 0;
+}

@@ -100,6 +100,10 @@ export class UdpPort implements Readable {
     return (dontFragment ? this.#unfragmentedPaths : this.#paths).target(path);
   }
 
+  pathFrom(offset: number): UdpPath | undefined {
+    return this.#paths.pathFrom(offset);
+  }
+
   /** With GRO, one message holds several datagrams of equal length, only the last one shorter (udp(7)). */
   #handleMessage(now: Instant, index: number): void {
     const batch = this.#batch;

@@ -2,10 +2,10 @@
 // own with a cable to the kernel's. The host behind us is a packet socket, which puts packets on the TUN devices and sees what comes out.
 
 import { writeFileSync } from 'node:fs';
-import { EngineClient } from '../../../src/host/engine-client.ts';
 import { openLocalSockets, openRawSockets } from '../../../src/host/host-sockets.ts';
 import { check, libc, NativeMemory } from '../../../src/host/libc.ts';
 import { POLICY_INTERFACE } from '../../../src/host/network-plan.ts';
+import { PacketEngines } from '../../../src/host/packet-engines.ts';
 import { socketAddress } from '../../../src/host/socket-address.ts';
 import { openRawSendSocket } from '../../../src/host/sockets.ts';
 import { openTunnelDevice } from '../../../src/host/tunnel-device.ts';
@@ -26,7 +26,7 @@ const NEIGHBOR_DISCOVERY = { first: 133, last: 137 };
 
 export class EngineGateway extends GuestGateway {
   readonly #namespace = new OtherNamespace(NAMESPACE, WIRE);
-  readonly #engine: EngineClient;
+  readonly #engine: PacketEngines;
   readonly #tap: LinkTap;
   readonly #toKernel: number;
   /** Of the kernel's own namespace: for packets that are to come from there. */
@@ -59,7 +59,7 @@ export class EngineGateway extends GuestGateway {
     }));
     this.#tap = opened.tap;
     this.#toKernel = opened.toKernel;
-    this.#engine = new EngineClient(opened.raw, {
+    this.#engine = new PacketEngines(opened.raw, {
       handleDatagram: (_path, datagram) => this.unexpected.push(datagram),
       handleEvent: (event) => {
         if (event.kind === 'refused') this.refusals.push(event);
