@@ -44,7 +44,7 @@ export class IpsecPair {
   readonly outboundSpi: Spi;
   readonly selectors: SelectorPair;
   readonly chosen: ChosenPhase2;
-  readonly #nonces: NegotiatedPair['nonces'];
+  readonly #nonceI: Uint8Array;
   readonly #lifetimeKilobytes: number | undefined;
   readonly #onTimeout: PairTimeouts;
   #path: UdpPath;
@@ -69,7 +69,7 @@ export class IpsecPair {
     this.outboundSpi = negotiated.chosen.peerSpi;
     this.selectors = negotiated.selectors;
     this.chosen = negotiated.chosen;
-    this.#nonces = negotiated.nonces;
+    this.#nonceI = negotiated.nonces.nonceI;
     this.#lifetimeKilobytes = negotiated.lifetimeKilobytes;
     this.#onTimeout = onTimeout;
     this.#path = setup.path;
@@ -196,7 +196,7 @@ export class IpsecPair {
   isPreferredTo(other: IpsecPair): boolean {
     const overlaps = this.setup.startedAt <= other.#confirmedAt && other.setup.startedAt <= this.#confirmedAt;
     if (overlaps && this.setup.role !== other.setup.role) {
-      const order = compareOctets(this.#nonces.nonceI, other.#nonces.nonceI);
+      const order = compareOctets(this.#nonceI, other.#nonceI);
       if (order !== 0) return order > 0;
     }
     return this.#confirmedAt >= other.#confirmedAt;

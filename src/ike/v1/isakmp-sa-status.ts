@@ -4,13 +4,13 @@ import { formatIdentity } from '../../model/identity.ts';
 import type { IkeSaStatus } from '../../model/ike-event.ts';
 import type { IsakmpSa } from './isakmp-sa.ts';
 import type { MessageChannel } from './message-channel.ts';
-import type { Agreement } from './phase1.ts';
+import type { IsakmpTerms } from './phase1.ts';
 
 /** An ISAKMP SA as `show security ike security-associations` has it; `remaining` until it expires, if it is up. */
 export function describeIsakmpSa(
   sa: IsakmpSa,
   channel: MessageChannel,
-  agreement: Agreement | undefined,
+  agreement: IsakmpTerms | undefined,
   remaining: Milliseconds | undefined,
 ): IkeSaStatus {
   const { outcome, cookies } = sa;
@@ -46,7 +46,7 @@ export function describeIsakmpSa(
   };
 }
 
-function describeSuite(agreement: Agreement | undefined): Partial<IkeSaStatus> {
+function describeSuite(agreement: IsakmpTerms | undefined): Partial<IkeSaStatus> {
   if (agreement === undefined) return {};
   const { encryption, hash, dhGroup } = agreement.suite;
   return { authenticationMethod: 'pre-shared-keys', encryption, hash, dhGroup };

@@ -19,7 +19,7 @@ import { isFragment, Reassembly } from './fragmentation.ts';
 import { deleteIsakmpPayload, liveliness } from './informational.ts';
 import { IsakmpLifetime } from './isakmp-lifetime.ts';
 import { describeIsakmpSa } from './isakmp-sa-status.ts';
-import { type Cookies, wipePhase1Keys } from './key-material.ts';
+import { type Cookies, wipeIsakmpKeys } from './key-material.ts';
 import { MessageChannel } from './message-channel.ts';
 import { NAT_TRAVERSAL_PORT } from './nat-traversal.ts';
 import type { PeerFault, Refusal } from './peer-fault.ts';
@@ -258,7 +258,8 @@ export class IsakmpSa {
     }
     this.#isDeleted = true;
     this.exchanges.abandonAll(now, out);
-    if (this.#channel.protection) wipePhase1Keys(this.#channel.protection.keys);
+    this.#phase1.wipePassingKeys();
+    if (this.#channel.protection) wipeIsakmpKeys(this.#channel.protection.keys);
     if (wasEstablished) out.report({ kind: 'ike-sa-deleted', gateway: this.gateway.name, ikeSa: this.id, reason });
   }
 

@@ -21,7 +21,7 @@ import {
   phase2Iv,
   skeyidFromPresharedKey,
   skeyidFromSignatures,
-  wipePhase1Keys,
+  wipeIsakmpKeys,
 } from './key-material.ts';
 
 interface CavpFile {
@@ -214,8 +214,8 @@ test('RFC 2409 Appendix B: IVs are hashes cut to the block', () => {
 test('the keys of an ended SA are overwritten', () => {
   const prf = hmacPrf(nodeCrypto, 'sha1');
   const keys = phase1Keys(prf, 'aes-256-cbc', new Secret(utf8('skeyid')), new Secret(utf8('gxy')), COOKIES);
-  wipePhase1Keys(keys);
-  for (const key of Object.values(keys)) assert.ok(key.reveal().every((octet: number) => octet === 0));
+  wipeIsakmpKeys(keys);
+  for (const key of [keys.skeyidD, keys.skeyidA, keys.cipherKey]) assert.ok(key.reveal().every((octet) => octet === 0));
 });
 
 /** The cipher's key from a given SKEYID_e, by a function that gives that as every derived secret. */

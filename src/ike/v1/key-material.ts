@@ -37,14 +37,18 @@ export interface PublicValues {
   readonly gXR: Uint8Array;
 }
 
-/** The keys of an ISAKMP SA (RFC 2409 §5). */
-export interface Phase1Keys {
-  readonly skeyid: Secret;
+/** The keys of an ISAKMP SA that its exchanges need (RFC 2409 §5). */
+export interface IsakmpKeys {
   readonly skeyidD: Secret;
   readonly skeyidA: Secret;
-  readonly skeyidE: Secret;
   /** What encrypts ISAKMP messages, as long as its cipher needs. */
   readonly cipherKey: Secret;
+}
+
+/** All keys of phase 1; of those that `IsakmpKeys` lacks nothing is needed once it is over. */
+export interface Phase1Keys extends IsakmpKeys {
+  readonly skeyid: Secret;
+  readonly skeyidE: Secret;
 }
 
 /** HMAC with the negotiated hash, which IKEv1 uses where no PRF was negotiated; and no PRF can be (RFC 2409 Appendix A). */
@@ -95,9 +99,9 @@ export function phase1Keys(prf: Prf, cipher: CbcAlgorithm, skeyid: Secret, gXY: 
   return { skeyid, skeyidD: forD, skeyidA: forA, skeyidE: forE, cipherKey: cipherKey(prf, forE, cipher) };
 }
 
-/** Overwrites all keys of an ISAKMP SA that has ended. */
-export function wipePhase1Keys(keys: Phase1Keys): void {
-  for (const key of [keys.skeyid, keys.skeyidD, keys.skeyidA, keys.skeyidE, keys.cipherKey]) key.wipe();
+/** Overwrites the keys of an ISAKMP SA that has ended. */
+export function wipeIsakmpKeys(keys: IsakmpKeys): void {
+  for (const key of [keys.skeyidD, keys.skeyidA, keys.cipherKey]) key.wipe();
 }
 
 /** IV of the first encrypted message of phase 1: hash(g^xi | g^xr) (RFC 2409 Appendix B). */

@@ -27,7 +27,7 @@ import type { IkeOutbox } from '../outbox.ts';
 import { splitMessage } from './fragmentation.ts';
 import { type Cookies, nextIv, phase2Iv } from './key-material.ts';
 import type { PeerFault } from './peer-fault.ts';
-import type { Phase1Protection } from './phase1.ts';
+import type { IsakmpProtection } from './phase1.ts';
 
 /** Where a message stands in its exchange. */
 export interface MessagePlace {
@@ -68,7 +68,7 @@ export class MessageChannel {
   readonly gateway: string;
   cookies: Cookies;
   path: UdpPath;
-  protection: Phase1Protection | undefined;
+  protection: IsakmpProtection | undefined;
   /** The last block of phase 1, from which later exchanges derive their IVs (RFC 2409 Appendix B). */
   lastPhase1Block: Uint8Array | undefined;
   /** Octets of the largest datagram to send; absent where the peer does not collect fragments. */

@@ -23,7 +23,7 @@ import { MessageIds } from './message-ids.ts';
 import { isNatOnPath, movedPath, NAT_TRAVERSAL_PORT, NO_NAT } from './nat-traversal.ts';
 import { checkPayloads, type MessageRule } from './payload-rules.ts';
 import { faultNotify, isPeerToBlame, type PeerFault, type Refusal, refusal } from './peer-fault.ts';
-import { type Agreement, otherRole, type Phase1Context, type Phase1Outcome, type Phase1Step } from './phase1.ts';
+import { type IsakmpTerms, otherRole, type Phase1Context, type Phase1Outcome, type Phase1Step } from './phase1.ts';
 import {
   answerPhase1,
   computedPhase1,
@@ -64,13 +64,15 @@ export class Phase1Exchange {
   /** Established since; what duplicates are answered with is kept until then. */
   #forgetsAt: Instant = NEVER;
   #privateValue: Secret | undefined;
+  /** Keys that nothing needs once the exchange is over. */
+  #passingKeys: readonly Secret[] = [];
   /** A message that proves the peer but may be damaged where no hash covers it: it is accepted when it comes again. */
   #doubtful: Uint8Array | undefined;
   #state: Phase1State | undefined;
   /** Of the last message in either direction. */
   #number = 0;
   #iv: Uint8Array | undefined;
-  #agreement: Agreement | undefined;
+  #agreement: IsakmpTerms | undefined;
   #nat: NatSituation = NO_NAT;
   #hasReportedFailure = false;
   #isOver = false;
@@ -80,7 +82,7 @@ export class Phase1Exchange {
     this.#giveUpAt = setup.role === 'responder' ? after(now, RESPONDER_PATIENCE) : NEVER;
   }
 
-  get agreement(): Agreement | undefined {
+  get agreement(): IsakmpTerms | undefined {
     return this.#agreement;
   }
 
@@ -161,7 +163,10 @@ export class Phase1Exchange {
     const { channel } = this.#setup;
     const step = computedPhase1(this.#state, result, this.#context(channel.path));
     // Once g^xy is there, nothing needs the private value any more.
-    if (result.kind === 'invalid-public-value' || result.sharedSecret) this.#privateValue?.wipe();
+    if (result.kind === 'invalid-public-value' || result.sharedSecret) {
+      this.#privateValue?.wipe();
+      this.#privateValue = undefined;
+    }
     if (step.ok) return this.#apply(now, step.value, out);
     // What came may be forged, but the exchange is spoilt: it is begun anew.
     const { fault, explanation } = step.error;
@@ -193,6 +198,12 @@ export class Phase1Exchange {
       this.#reportFailure(path, 'timed-out', this.#timeoutExplanation(), this.#statements(), true, out);
     }
     return { kind: 'failed' };
+  }
+
+  /** Overwrites the keys that only the exchange itself needed. */
+  wipePassingKeys(): void {
+    for (const key of this.#passingKeys) key.wipe();
+    this.#passingKeys = [];
   }
 
   /** A message that its sender repeats, octet for octet, is as its sender wants it. */
@@ -235,7 +246,8 @@ export class Phase1Exchange {
     this.#state = step.state;
     if (step.compute) this.#privateValue = step.compute.privateValue;
     if (step.agreement) {
-      this.#agreement = step.agreement;
+      // Not SAi_b, which the exchange's own states hold: this stays as long as the SA.
+      this.#agreement = { suite: step.agreement.suite, extensions: step.agreement.extensions };
       channel.fragmentSize = step.agreement.extensions.fragmentation ? this.#setup.gateway.fragmentSize : undefined;
     }
     if (step.nat) this.#nat = step.nat;
@@ -243,12 +255,16 @@ export class Phase1Exchange {
       channel.path = movedPath(channel.path);
     }
     if (step.protection) {
-      channel.protection = step.protection;
-      this.#iv = step.protection.iv;
+      const { keys, cipher, hash, iv } = step.protection;
+      const { skeyid, skeyidD, skeyidA, skeyidE, cipherKey } = keys;
+      channel.protection = { keys: { skeyidD, skeyidA, cipherKey }, cipher, hash };
+      this.#passingKeys = [skeyid, skeyidE];
+      this.#iv = iv;
     }
     if (step.send) this.#send(now, step, out);
     if (step.outcome === undefined) return { kind: 'ongoing', ...(step.compute ? { compute: step.compute } : {}) };
     channel.lastPhase1Block = this.#iv;
+    this.wipePassingKeys();
     this.#doubtful = undefined;
     this.#isOver = true;
     this.#forgetsAt = after(now, AFTERLIFE);

@@ -17,6 +17,7 @@ import type { AuthenticatedPeer, PhaseOneAuthentication, Transcript } from './au
 import {
   type Cookies,
   hmacPrf,
+  type IsakmpKeys,
   type Nonces,
   type Phase1Keys,
   type PublicValues,
@@ -48,12 +49,16 @@ export interface PeerExtensions {
 
 const NO_EXTENSIONS: PeerExtensions = { deadPeerDetection: false, fragmentation: false, xauth: false };
 
-/** What the first two messages settled. */
-export interface Agreement {
+/** What the first two messages settled for as long as the SA lives. */
+export interface IsakmpTerms {
   readonly suite: Phase1Suite;
+  readonly extensions: PeerExtensions;
+}
+
+/** What the first two messages settled. */
+export interface Agreement extends IsakmpTerms {
   /** SAi_b. */
   readonly saI: Uint8Array;
-  readonly extensions: PeerExtensions;
 }
 
 /** A Diffie-Hellman computation that a step asks for. */
@@ -64,10 +69,15 @@ export interface ComputeRequest {
 }
 
 /** What messages are encrypted with, from when it is known. */
-export interface Phase1Protection {
-  readonly keys: Phase1Keys;
+export interface IsakmpProtection {
+  readonly keys: IsakmpKeys;
   readonly cipher: CbcAlgorithm;
   readonly hash: HashAlgorithm;
+}
+
+/** The same with what phase 1 alone needs. */
+export interface Phase1Protection extends IsakmpProtection {
+  readonly keys: Phase1Keys;
   /** For the first encrypted message of phase 1. */
   readonly iv: Uint8Array;
 }

@@ -157,7 +157,10 @@ export class QuickModeExchange {
     if (this.#state === undefined || this.#isOver) return { kind: 'ongoing' };
     const step = computedQuickMode(this.#state, result, this.#context());
     // Once g^xy is there, nothing needs the private value any more.
-    if (result.kind === 'invalid-public-value' || result.sharedSecret) this.#privateValue?.wipe();
+    if (result.kind === 'invalid-public-value' || result.sharedSecret) {
+      this.#privateValue?.wipe();
+      this.#privateValue = undefined;
+    }
     if (step.ok) return { kind: 'step', step: step.value };
     const explanation = 'the peer sent a public value that is none of its group';
     return { kind: 'failed', refusal: refusal('invalid-public-value', explanation, this.subject.vpn.origin) };
