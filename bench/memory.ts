@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { systemRandom } from '../src/crypto/node-provider.ts';
+import { foreignFunctions } from '../src/host/foreign-functions.ts';
 import { Arena } from '../src/host/packet-engine/arena.ts';
 import { createPacketCrypto } from '../src/host/packet-engine/openssl-packet-crypto.ts';
 import { DataPlane } from '../src/ipsec/data-plane.ts';
@@ -150,11 +151,13 @@ function reversed({ local, remote }: UdpPath): UdpPath {
   return { local: remote, remote: local };
 }
 
+/** After collecting garbage, and after the C library has given back what OpenSSL and V8 have freed. */
 function used(): Used {
   setFlagsFromString('--expose-gc');
   const collect: () => void = runInNewContext('gc');
   // Twice: what a finalizer lets go of goes with the second.
   for (let count = 0; count < 2; count++) collect();
+  foreignFunctions?.load(null).func('malloc_trim', 'int', ['size_t'])(0);
   const { heapUsed, external, rss } = process.memoryUsage();
   return { heap: heapUsed + external, resident: rss };
 }
