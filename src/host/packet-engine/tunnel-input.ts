@@ -5,6 +5,8 @@ import { type IoRing, RING_OPERATIONS_MAX, RingOperation } from './io-ring.ts';
 import { TUNNEL_READ_MAX } from './outbound-area.ts';
 
 const SLOTS = RING_OPERATIONS_MAX;
+/** What is worked on at once should stay in a processor's second-level cache. */
+export const OCTETS_AT_ONCE = 256 * 1024;
 const SLOT_HEADROOM = HEADROOM + 64;
 /** Not a multiple of a page, so that the beginnings of slots do not all compete for the same lines of the cache. */
 const SLOT_LENGTH = Math.ceil((SLOT_HEADROOM + TUNNEL_READ_MAX + TAILROOM) / 64) * 64;
@@ -27,6 +29,8 @@ export class TunnelInput {
   readonly #lengths = new Int32Array(SLOTS);
   readonly #readers: PacketReader[] = [];
   #used = 0;
+  /** How many slots are filled at once: fewer where packets are large. */
+  #capacity = SLOTS;
 
   /** `send` sends everything that was made of what was read. */
   constructor(arena: Arena, ring: IoRing | undefined, send: () => void) {
@@ -38,7 +42,7 @@ export class TunnelInput {
 
   /** Asks for up to `count` packets of this device, no more than there are slots; returns the first of as many slots in a row. */
   ask(reader: PacketReader, descriptor: number, count: number): number {
-    if (this.#used + count > SLOTS) this.run();
+    if (this.#used > 0 && this.#used + count > this.#capacity) this.run();
     const first = this.#used;
     for (let index = 0; index < count; index++) this.#descriptors[first + index] = descriptor;
     this.#used += count;
@@ -51,6 +55,7 @@ export class TunnelInput {
     if (this.#used === 0) return;
     if (this.#ring) this.#readTogether(this.#ring);
     else this.#readOneByOne();
+    this.#adapt();
     for (const reader of this.#readers) reader.handleRead();
     this.#readers.length = 0;
     this.#send();
@@ -65,6 +70,18 @@ export class TunnelInput {
   /** Octets that were read into this slot: 0 or less if there was nothing. */
   length(slot: number): number {
     return this.#lengths[slot] ?? 0;
+  }
+
+  #adapt(): void {
+    let count = 0;
+    let octets = 0;
+    for (let slot = 0; slot < this.#used; slot++) {
+      const length = this.length(slot);
+      if (length <= 0) continue;
+      count++;
+      octets += length;
+    }
+    if (count > 0) this.#capacity = Math.min(SLOTS, Math.ceil((OCTETS_AT_ONCE * count) / octets));
   }
 
   #readTogether(ring: IoRing): void {

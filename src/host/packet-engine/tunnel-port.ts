@@ -5,7 +5,7 @@ import { RING_OPERATIONS_MAX } from './io-ring.ts';
 import type { EngineTunnel } from './messages.ts';
 import type { Readable } from './poller.ts';
 import type { SuperPacketSplitter } from './super-packet.ts';
-import type { PacketReader, TunnelInput } from './tunnel-input.ts';
+import { OCTETS_AT_ONCE, type PacketReader, type TunnelInput } from './tunnel-input.ts';
 import type { TunnelTarget } from './tunnel-writer.ts';
 import { VIRTIO_HEADER_LENGTH } from './virtio-header.ts';
 
@@ -24,8 +24,6 @@ export interface TunnelSurroundings {
 }
 
 const READS_MAX = RING_OPERATIONS_MAX;
-/** What is worked on at once should stay in a processor's second-level cache. */
-const READ_OCTETS_PER_TURN = 256 * 1024;
 
 /** One TUN device: what the host sends into it is read here. */
 export class TunnelPort implements Readable, PacketReader, TunnelTarget {
@@ -71,7 +69,7 @@ export class TunnelPort implements Readable, PacketReader, TunnelTarget {
       else if (end <= start || !splitter.split(header, start, end, this.#handlePiece)) tally.count('tunnel-malformed');
     }
     tally.count('tunnel-read', count);
-    if (octets > READ_OCTETS_PER_TURN) this.#expected = Math.max(1, count >> 1);
+    if (octets > OCTETS_AT_ONCE) this.#expected = Math.max(1, count >> 1);
     else this.#expected = count < asked ? Math.max(1, count) : Math.min(2 * count, READS_MAX);
   }
 
