@@ -36,6 +36,7 @@ export class EngineOutbox implements DataPlaneOutbox {
   readonly #copies: OutboundArea;
   readonly #tunnels = new Map<string, TunnelTarget>();
   readonly #udpPorts = new Map<string, UdpTargets>();
+  #portOfPath = new WeakMap<UdpPath, UdpTargets>();
   // Packets come in runs of one tunnel and one path.
   #lastPath: UdpPath | undefined;
   #lastPort: UdpTargets | undefined;
@@ -64,12 +65,12 @@ export class EngineOutbox implements DataPlaneOutbox {
   }
 
   addUdpPort(address: IpAddress, port: number, targets: UdpTargets): void {
-    this.#lastPath = undefined;
+    this.#forgetPaths();
     this.#udpPorts.set(portKey(address, port), targets);
   }
 
   removeUdpPort(descriptor: number): void {
-    this.#lastPath = undefined;
+    this.#forgetPaths();
     for (const [key, port] of this.#udpPorts) if (port.descriptor === descriptor) this.#udpPorts.delete(key);
   }
 
@@ -134,8 +135,18 @@ export class EngineOutbox implements DataPlaneOutbox {
   #udpPort(path: UdpPath): UdpTargets | undefined {
     if (path === this.#lastPath) return this.#lastPort;
     this.#lastPath = path;
-    this.#lastPort = this.#udpPorts.get(portKey(path.local.address, path.local.port));
-    return this.#lastPort;
+    let port = this.#portOfPath.get(path);
+    if (!port) {
+      port = this.#udpPorts.get(portKey(path.local.address, path.local.port));
+      if (port) this.#portOfPath.set(path, port);
+    }
+    this.#lastPort = port;
+    return port;
+  }
+
+  #forgetPaths(): void {
+    this.#lastPath = undefined;
+    this.#portOfPath = new WeakMap();
   }
 }
 

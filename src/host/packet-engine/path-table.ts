@@ -17,7 +17,9 @@ export class PathTable {
   readonly #isSplitByKernel: boolean;
   readonly #takesTrafficClass: boolean;
   readonly #bySource = new Map<number, UdpPath>();
-  readonly #prepared = new Map<UdpPath, SendTarget>();
+  /** SAs bring a path each; those to one endpoint have one target, so that their packets leave in one message. */
+  readonly #byPath = new WeakMap<UdpPath, SendTarget>();
+  readonly #byEndpoint = new Map<string, SendTarget>();
   #lastPath: UdpPath | undefined;
   #lastTarget: SendTarget | undefined;
   readonly #lastIpv6Source = new Uint8Array(SOCKET_ADDRESS_LENGTH_MAX);
@@ -54,20 +56,28 @@ export class PathTable {
   /** Where to send what follows this path. */
   target(path: UdpPath): SendTarget {
     if (this.#lastTarget !== undefined && this.#lastPath === path) return this.#lastTarget;
-    let target = this.#prepared.get(path);
+    let target = this.#byPath.get(path);
     if (!target) {
-      if (this.#prepared.size >= PATHS_MAX) this.#prepared.clear();
-      const segmentLengthMax = this.#isSplitByKernel ? NO_LIMIT : 0;
-      target = {
-        descriptor: this.#descriptor,
-        address: socketAddress(path.remote),
-        segmentLengthMax,
-        takesTrafficClass: this.#takesTrafficClass,
-      };
-      this.#prepared.set(path, target);
+      target = this.#targetOf(path.remote);
+      this.#byPath.set(path, target);
     }
     this.#lastPath = path;
     this.#lastTarget = target;
+    return target;
+  }
+
+  #targetOf(remote: UdpEndpoint): SendTarget {
+    const key = `${remote.address} ${remote.port}`;
+    const known = this.#byEndpoint.get(key);
+    if (known) return known;
+    if (this.#byEndpoint.size >= PATHS_MAX) this.#byEndpoint.clear();
+    const target = {
+      descriptor: this.#descriptor,
+      address: socketAddress(remote),
+      segmentLengthMax: this.#isSplitByKernel ? NO_LIMIT : 0,
+      takesTrafficClass: this.#takesTrafficClass,
+    };
+    this.#byEndpoint.set(key, target);
     return target;
   }
 
