@@ -3,7 +3,18 @@
 
 import { invariant } from '../../lib/invariant.ts';
 import { foreignFunctions } from '../foreign-functions.ts';
-import { check, ERRNO, lastErrno, libc, NativeMemory, nativeString, O_CLOEXEC, O_NONBLOCK, O_RDWR } from '../libc.ts';
+import {
+  check,
+  ERRNO,
+  lastErrno,
+  libc,
+  NativeMemory,
+  nativeString,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDWR,
+  SystemCallError,
+} from '../libc.ts';
 import type { Arena } from './arena.ts';
 import type { EngineFeature } from './messages.ts';
 
@@ -68,9 +79,14 @@ export class IoRing {
     const parameters = NativeMemory.allocate(128);
     const descriptor = libc.syscall(SYS_IO_URING_SETUP, RING_OPERATIONS_MAX, parameters.address, 0, 0, 0, 0);
     if (descriptor < 0) return undefined;
-    if ((parameters.view.getUint32(20, true) & FEATURE_SINGLE_MMAP) !== 0) {
-      const ring = new IoRing(arena, descriptor, parameters.view);
-      if (ring.#isFitForTunnels()) return ring;
+    try {
+      if ((parameters.view.getUint32(20, true) & FEATURE_SINGLE_MMAP) !== 0) {
+        const ring = new IoRing(arena, descriptor, parameters.view);
+        if (ring.#isFitForTunnels()) return ring;
+      }
+    } catch (error) {
+      // A ring may be made, but not mapped or entered here: the engine works without one.
+      if (!(error instanceof SystemCallError)) throw error;
     }
     libc.close(descriptor);
     return undefined;

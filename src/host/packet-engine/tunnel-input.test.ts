@@ -6,6 +6,7 @@ import { check, libc, NativeMemory } from '../libc.ts';
 import { Arena } from './arena.ts';
 import { EngineTally } from './engine-counters.ts';
 import { IoRing, RING_OPERATIONS_MAX, RingOperation } from './io-ring.ts';
+import { whyNoIoUring } from './io-uring.fixture.ts';
 import { TunnelInput } from './tunnel-input.ts';
 import { TunnelOutput } from './tunnel-output.ts';
 
@@ -169,11 +170,13 @@ class Bench {
 
   static open(context: TestContext, isRingWanted: boolean): Bench | undefined {
     const arena = new Arena(8 * 1024 * 1024);
-    const ring = isRingWanted ? IoRing.open(arena, []) : undefined;
-    if (isRingWanted && !ring) {
-      context.skip('no io_uring for this process');
+    const obstacle = isRingWanted && whyNoIoUring();
+    if (obstacle) {
+      context.skip(obstacle);
       return undefined;
     }
+    const ring = isRingWanted ? IoRing.open(arena, []) : undefined;
+    assert.equal(ring !== undefined, isRingWanted, 'where there is io_uring, it is used');
     return new Bench(context, arena, ring);
   }
 
