@@ -15,6 +15,10 @@ export interface CryptoProvider {
 
 /** What the data plane needs: objects that hold one SA's key schedule and work on the caller's buffer, in place. */
 export interface PacketCryptoProvider {
+  /** Completes what `PacketAead.seal` has begun; absent where that never leaves anything to do. */
+  finish?(): void;
+  /** Forgets what `PacketAead.openAhead` has begun: the octets may be other packets' now. */
+  forgetAhead?(): void;
   /** `key` is followed by the salt where the algorithm has one. */
   aead(algorithm: EncryptionAlgorithm, key: Uint8Array): PacketAead;
   cipher(algorithm: EncryptionAlgorithm, key: Uint8Array): PacketCipher;
@@ -23,13 +27,21 @@ export interface PacketCryptoProvider {
 
 /** Encrypts and authenticates in one pass: GCM, CCM, ChaCha20-Poly1305, and GMAC, which only authenticates. */
 export interface PacketAead {
-  /** Encrypts `buffer[start, end)` in place and writes the ICV at `end`, where the caller has left room. */
+  /**
+   * Encrypts `buffer[start, end)` in place and writes the ICV at `end`, where the caller has left room. It may do so as late as in the
+   * provider's `finish`: until then nobody reads or changes these octets.
+   */
   seal(iv: Uint8Array, additionalData: Uint8Array, buffer: Uint8Array, start: number, end: number): void;
   /**
    * Checks the ICV at `buffer[end, end + icvLength)` and decrypts `buffer[start, end)` in place.
    * On `false`, what is in `buffer[start, end)` must not be used.
    */
   open(iv: Uint8Array, additionalData: Uint8Array, buffer: Uint8Array, start: number, end: number): boolean;
+  /**
+   * Says that `open` is about to be called with these arguments, after it has been for those said before: what several packets need may then be done at
+   * once. Nobody looks at the octets meanwhile, or changes them. If `open` is not called, they must not be used either.
+   */
+  openAhead?(iv: Uint8Array, additionalData: Uint8Array, buffer: Uint8Array, start: number, end: number): void;
 }
 
 /** A cipher without authentication: CBC and CTR modes, and NULL. */

@@ -9,6 +9,7 @@ import type { IpsecSa, PolicyId, Spi } from '../model/ipsec-sa.ts';
 import { Counters, type DataPlaneCounters } from './counters.ts';
 import { Dummies } from './dummies.ts';
 import { Inbound } from './inbound.ts';
+import { LookAhead } from './look-ahead.ts';
 import { Outbound } from './outbound.ts';
 import type { DataPlaneOutbox } from './outbox.ts';
 import { PathMtus } from './path-mtu.ts';
@@ -40,6 +41,7 @@ export class DataPlane {
   readonly #counters: Counters;
   readonly #outbound: Outbound;
   readonly #inbound: Inbound;
+  readonly #lookAhead: LookAhead;
   readonly #dummies: Dummies;
   readonly #pathMtus = new PathMtus(this.#associations);
   #nextTimeout: Instant = NEVER;
@@ -50,9 +52,11 @@ export class DataPlane {
     this.#outbound = new Outbound(
       this.#policies,
       this.#counters,
+      environment.crypto,
       environment.random,
       environment.isZeroIdentificationReplaced,
     );
+    this.#lookAhead = new LookAhead(this.#associations, environment.crypto);
     this.#dummies = new Dummies(this.#policies, this.#outbound, environment.random);
     this.#inbound = new Inbound(this.#associations, this.#policies, this.#counters, this.#outbound);
   }
@@ -139,6 +143,19 @@ export class DataPlane {
     end = buffer.length,
   ): void {
     this.#inbound.handleUdpPacket(now, path, buffer, start, end, out, trafficClass);
+  }
+
+  /**
+   * Says that `handleUdpPacket` is about to be called for these octets, after it has been for those that this was said of before: many packets at
+   * once may take less time than one by one. Nobody looks at the octets meanwhile.
+   */
+  expectUdpPacket(buffer: Uint8Array, start: number, end: number): void {
+    this.#lookAhead.expectUdpPacket(buffer, start, end);
+  }
+
+  /** Forgets what is still expected: the octets are their owner's. */
+  forgetExpected(): void {
+    this.#lookAhead.forget();
   }
 
   /** Opens the whole IP packet of protocol 50 or 51 at `buffer[start, end)`, in place. */

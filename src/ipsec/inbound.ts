@@ -19,7 +19,7 @@ import { closeGap, packetFromPath } from './decapsulation.ts';
 import { EarlyPackets } from './early-packets.ts';
 import { espSequence, type OpenedPacket, openEsp } from './esp.ts';
 import { Flow, PROTOCOL_AH, PROTOCOL_ESP, PROTOCOL_IPV4, PROTOCOL_IPV6, PROTOCOL_NO_NEXT_HEADER } from './flow.ts';
-import { int32At, uint32At } from './octets.ts';
+import { uint32At } from './octets.ts';
 import type { Outbound } from './outbound.ts';
 import type { DataPlaneOutbox } from './outbox.ts';
 import { innerTrafficClass, setTrafficClass, trafficClassAt } from './outer-header.ts';
@@ -128,9 +128,7 @@ export class Inbound {
     out: DataPlaneOutbox,
   ): DropCause | undefined {
     if (end - start < ESP_HEADER_LENGTH) return 'truncated';
-    const last = this.#associations.lastInbound;
-    const isLast = last?.spiWord === int32At(buffer, start);
-    const sa = isLast ? last : this.#associations.inbound(spi(uint32At(buffer, start)));
+    const sa = this.#associations.inboundAt(buffer, start);
     if (sa?.protocol !== 'esp')
       return this.#handleUnknownUdp(now, path, buffer.subarray(start, end), trafficClass, out);
     this.#sa = sa;

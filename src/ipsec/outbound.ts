@@ -9,6 +9,7 @@
 //  8. outer IP header, or none where UDP carries it; transmit
 //  9. count it, and report limits and liveness
 
+import type { PacketCryptoProvider } from '../crypto/provider.ts';
 import type { RandomSource } from '../lib/random.ts';
 import { after, type Instant, milliseconds } from '../lib/time.ts';
 import type { DfBit } from '../model/ipsec-sa.ts';
@@ -37,6 +38,7 @@ const UDP_PAYLOAD_LENGTH_MAX = 65_507;
 export class Outbound {
   readonly #policies: SecurityPolicyDatabase;
   readonly #counters: Counters;
+  readonly #crypto: PacketCryptoProvider;
   readonly #encapsulation: Encapsulation;
   readonly #span: PacketSpan = { start: 0, end: 0, protectOffset: 0, nextHeaderOffset: 0 };
   readonly #outer: OuterFields = { trafficClass: 0, dontFragment: false };
@@ -57,8 +59,16 @@ export class Outbound {
   #lastSa: OutboundSa | undefined;
   #lastLength = 0;
 
-  constructor(policies: SecurityPolicyDatabase, counters: Counters, random: RandomSource, mustIdentify = false) {
+  /** What `crypto` has begun to seal is only completed where it is looked at before it leaves. */
+  constructor(
+    policies: SecurityPolicyDatabase,
+    counters: Counters,
+    crypto: PacketCryptoProvider,
+    random: RandomSource,
+    mustIdentify = false,
+  ) {
     this.#policies = policies;
+    this.#crypto = crypto;
     this.#counters = counters;
     this.#encapsulation = new Encapsulation(random, mustIdentify);
     this.#waiting = new WaitingPackets(counters);
@@ -320,6 +330,7 @@ export class Outbound {
   ): DropCause | undefined {
     const sequence = ah.nextSequence();
     if (sequence === undefined) return exhaust(ah, out);
+    this.#crypto.finish?.();
     this.#encapsulation.wrapInAh(ah, sequence, buffer, span);
     this.#counters.countProtected('ah', length);
     reportLimit(ah, ah.usage.count(length), out);
@@ -343,6 +354,7 @@ export class Outbound {
     }
     // Fragmentation after protection (RFC 4303 §3.3.4): nobody else does it for a raw packet.
     const pieces = this.#pieces;
+    this.#crypto.finish?.();
     const emit = (pieceEnd: number) => out.transmitIp(sa.localAddress, sa.remoteAddress, pieces, 0, pieceEnd);
     const isFragmented =
       sa.family === 4

@@ -4,7 +4,8 @@ import type { OuterFields } from './outer-header.ts';
 
 /**
  * Where the data plane's packets and events go. A packet is `buffer[start, end)`. The octets belong to the data plane and are valid only
- * during the call: an implementation that keeps them copies them.
+ * during the call: an implementation that keeps them copies them. One that lies in wait for more in the buffers that it gave us
+ * itself, as the packet engine does, has the crypto provider `finish` before it sends.
  */
 export interface DataPlaneOutbox {
   /** An inner packet for the host: into the tunnel interface that the SA's policy is bound to, or, without one, into the host's stack. */

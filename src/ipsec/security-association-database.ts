@@ -4,7 +4,8 @@
 import { BoundedMap } from '../lib/bounded.ts';
 import { type Instant, NEVER } from '../lib/time.ts';
 import type { UdpPath } from '../model/address.ts';
-import type { IpsecProtocol, Spi } from '../model/ipsec-sa.ts';
+import { type IpsecProtocol, type Spi, spi } from '../model/ipsec-sa.ts';
+import { int32At, uint32At } from './octets.ts';
 import type { InboundSa, OutboundSa } from './security-association.ts';
 
 const INBOUND_SAS_MAX = 131_072;
@@ -32,9 +33,10 @@ export class SecurityAssociationDatabase {
     return this.#reserved.delete(spi);
   }
 
-  /** The one found last, if it is still there: packets come in runs of one SA. */
-  get lastInbound(): InboundSa | undefined {
-    return this.#lastInbound;
+  /** The SA of the SPI at `buffer[start]`: packets come in runs of one SA. */
+  inboundAt(buffer: Uint8Array, start: number): InboundSa | undefined {
+    const last = this.#lastInbound;
+    return last?.spiWord === int32At(buffer, start) ? last : this.inbound(spi(uint32At(buffer, start)));
   }
 
   inbound(spi: Spi): InboundSa | undefined {

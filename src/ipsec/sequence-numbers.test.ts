@@ -140,7 +140,7 @@ class Ends {
     const entry = policies.get(sa.policy);
     assert.ok(entry);
     entry.outbound = outbound;
-    this.#west = new Outbound(policies, this.westCounters, new SeededRandom(1));
+    this.#west = new Outbound(policies, this.westCounters, nodePacketCrypto, new SeededRandom(1));
     const associations = new SecurityAssociationDatabase();
     this.#east = new Inbound(associations, policies, this.eastCounters, this.#west);
     if (!inbound) return;

@@ -109,7 +109,12 @@ function open(vector: PacketVector): string {
   associations.addInbound(inbound);
   const out = new RecordingOutbox();
   const counters = new Counters();
-  const plane = new Inbound(associations, policies, counters, new Outbound(policies, counters, new SeededRandom(1)));
+  const plane = new Inbound(
+    associations,
+    policies,
+    counters,
+    new Outbound(policies, counters, nodePacketCrypto, new SeededRandom(1)),
+  );
   const start = vector.encap ? ipsecOffset(vector, packet) : 0;
   if (vector.encap) plane.handleUdpPacket(START, reversed(VECTOR_PATH), packet, start, packet.length, out);
   else plane.handleIpPacket(START, packet, 0, packet.length, out);

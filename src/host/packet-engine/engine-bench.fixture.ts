@@ -82,12 +82,11 @@ export class EngineBench {
   readonly #peers = Array.from({ length: PEERS }, () => udpSocket());
   readonly #arena = new Arena(8 * 1024 * 1024);
   readonly #tally = new EngineTally();
-  readonly #batch = new SendBatch(
-    this.#arena,
-    this.#tally,
-    () => {},
-    () => {},
-  );
+  readonly #batch = new SendBatch(this.#arena, this.#tally, {
+    complete: () => {},
+    handleNotice: () => {},
+    handleTooBig: () => {},
+  });
   readonly #out = this.#arena.reserve(6 * 1024 * 1024);
   readonly #in = this.#arena.reserve(READ_MAX);
   #written = { tunnel: 0, socket: 0 };

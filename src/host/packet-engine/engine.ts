@@ -97,12 +97,11 @@ export class PacketEngine implements Readable {
       counterCells: settings.counters.dataPlane,
     });
     const batches = {
-      send: new SendBatch(
-        this.#arena,
-        this.#tally,
-        (text) => this.#notice(text),
-        (target) => this.#handleTooBig(target),
-      ),
+      send: new SendBatch(this.#arena, this.#tally, {
+        complete: () => crypto.finish?.(),
+        handleNotice: (text) => this.#notice(text),
+        handleTooBig: (target) => this.#handleTooBig(target),
+      }),
       writer: new TunnelWriter(this.#arena, new TunnelOutput(this.#arena, this.#tally, outputRing), arithmetic),
       raw: new RawTargets(settings.rawSockets),
     };
@@ -211,6 +210,8 @@ export class PacketEngine implements Readable {
             if (this.#handOver?.isForeign(start)) return this.#handOver.give(path, start, end, trafficClass);
             this.#dataPlane.handleUdpPacket(at, path, this.#arena.memory.bytes, this.#out, trafficClass, start, end);
           },
+          expectEsp: (start, end) => this.#dataPlane.expectUdpPacket(this.#arena.memory.bytes, start, end),
+          forgetExpected: () => this.#dataPlane.forgetExpected(),
           flush: () => this.#flush(),
           handleNotice: (text) => this.#notice(text),
         });

@@ -60,6 +60,8 @@ test('what the kernel refuses to do for a socket is said: joining datagrams, tel
     {
       handleIke: () => assert.fail('nothing comes'),
       handleEsp: () => assert.fail('nothing comes'),
+      expectEsp: () => assert.fail('nothing comes'),
+      forgetExpected: () => undefined,
       flush: () => undefined,
       handleNotice: (text) => notices.push(text),
     },

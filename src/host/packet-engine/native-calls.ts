@@ -24,8 +24,12 @@ export class NativeCalls {
     this.#first = offset / 4;
     this.#address = memory.address + offset;
     this.#count = calls.length;
-    for (const [index, parts] of calls.entries())
-      for (const [position, value] of parts.entries()) this.put(index, position - 1, value);
+    for (const [index, parts] of calls.entries()) this.set(index, parts);
+  }
+
+  /** Sets a whole call. */
+  set(call: number, parts: readonly number[]): void {
+    for (const [position, value] of parts.entries()) this.put(call, position - 1, value);
   }
 
   /** Sets an argument to a number below 2^53: a length, or an address from elsewhere. */
@@ -52,9 +56,9 @@ export class NativeCalls {
     for (let call = 0; call < this.#count; call++) this.put(call, 0, address);
   }
 
-  /** Makes the calls; says how many returned more than 0. */
-  run(): number {
-    return this.#run(this.#address, this.#count);
+  /** Makes the calls, or `count` of them from the given one on; says how many returned more than 0. */
+  run(first = 0, count = this.#count): number {
+    return this.#run(this.#address + first * CALL_LENGTH, count);
   }
 
   #wordOf(call: number, argument: number): number {

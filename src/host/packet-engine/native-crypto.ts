@@ -2,64 +2,66 @@
 
 import { invariant } from '../../lib/invariant.ts';
 import { nativeString } from '../libc.ts';
+import { AeadBatch } from './aead-batch.ts';
 import { type CallRunner, functionAddress } from './call-runner.ts';
 import { NativeCalls } from './native-calls.ts';
 import type { NativeScratch } from './native-scratch.ts';
-import { type OpenSsl, PARAMETER_DATA, PARAMETER_SIZE, requirePointer, writeParameter } from './openssl.ts';
+import { type OpenSsl, requirePointer, writeParameter } from './openssl.ts';
+import { OpenSslCipher } from './openssl-cipher.ts';
 
 // Where in the small scratch memory each argument lies.
 export const NONCE = 0;
 const LENGTH = 16;
-export const ADDITIONAL = 32;
 const KEY = 64;
 const PARAMETERS = 192;
-const TAG_PARAMETERS = 288;
 export const ICV = 384;
-const TAG_CONTROL = 0x10;
 const DIGEST_LENGTH_MAX = 64;
+/** The native call costs each of so many packets hardly anything, and of 1,400 octets each they just fit a processor's nearest cache. */
+const BATCH_PACKETS_MAX = 16;
+/** Of AES. */
+const BLOCK_LENGTH = 16;
+/** The place of a call's function, in front of its arguments. */
+const FUNCTION = -1;
+
+/** What a key is for. */
+export type CipherDirection = 'encryptInit' | 'decryptInit';
+
+/** A keyed context of a cipher. */
+export interface CipherContext {
+  readonly cipher: OpenSslCipher;
+  readonly direction: CipherDirection;
+  readonly address: number;
+}
 
 /** One engine's way into OpenSSL: one packet is worked on at a time. */
 export class NativeCrypto {
   readonly openSsl: OpenSsl;
   readonly scratch: NativeScratch;
-  readonly sealing: NativeCalls;
-  readonly opening: NativeCalls;
-  readonly encrypting: NativeCalls;
-  readonly decrypting: NativeCalls;
+  readonly sealing: AeadBatch;
+  readonly opening: AeadBatch;
+  /** For a packet by itself, whatever else is under way. */
+  readonly openingAtOnce: AeadBatch;
+  readonly enciphering: NativeCalls;
   readonly digesting: NativeCalls;
   readonly #digestName = nativeString('digest');
-  readonly #tagName = nativeString('tag');
-  readonly #ciphers = new Map<string, number>();
-  readonly #cipherContexts: FinalizationRegistry<number>;
+  readonly #paddingName = nativeString('padding');
+  readonly #ciphers = new Map<string, OpenSslCipher>();
+  readonly #cipherContexts: FinalizationRegistry<() => void>;
   readonly #macContexts: FinalizationRegistry<number>;
   #mac = 0;
+  #ciphering: CipherContext | undefined;
 
   constructor(openSsl: OpenSsl, scratch: NativeScratch, run: CallRunner) {
     this.openSsl = openSsl;
     this.scratch = scratch;
     const { arena } = scratch;
-    writeParameter(arena.memory, scratch.small + TAG_PARAMETERS, this.#tagName.address, 'octets', 0, 0);
-    const encryptInit = [functionAddress('EVP_EncryptInit_ex2'), 0, 0, 0, this.at(NONCE), 0];
-    const decryptInit = [functionAddress('EVP_DecryptInit_ex2'), 0, 0, 0, this.at(NONCE), 0];
-    const encryptUpdate = [functionAddress('EVP_EncryptUpdate'), 0, 0, this.at(LENGTH), 0, 0];
-    const decryptUpdate = [functionAddress('EVP_DecryptUpdate'), 0, 0, this.at(LENGTH), 0, 0];
-    const additional = [0, 0, this.at(LENGTH), this.at(ADDITIONAL), 0];
-    this.sealing = new NativeCalls(arena, run, [
-      encryptInit,
-      [functionAddress('EVP_EncryptUpdate'), ...additional],
-      encryptUpdate,
-      [functionAddress('EVP_EncryptFinal_ex'), 0, 0, this.at(LENGTH)],
-      [functionAddress('EVP_CIPHER_CTX_ctrl'), 0, TAG_CONTROL, 0, 0],
+    this.sealing = new AeadBatch(arena, run, 'seal', BATCH_PACKETS_MAX);
+    this.opening = new AeadBatch(arena, run, 'open', BATCH_PACKETS_MAX);
+    this.openingAtOnce = new AeadBatch(arena, run, 'open', 1);
+    this.enciphering = new NativeCalls(arena, run, [
+      [0, 0, 0, 0, this.at(NONCE), BLOCK_LENGTH, 0],
+      [0, 0, 0, this.at(LENGTH), 0, 0, 0],
     ]);
-    // The tag goes in with the nonce: one call fewer than setting it apart.
-    this.opening = new NativeCalls(arena, run, [
-      [functionAddress('EVP_DecryptInit_ex2'), 0, 0, 0, this.at(NONCE), this.at(TAG_PARAMETERS)],
-      [functionAddress('EVP_DecryptUpdate'), ...additional],
-      decryptUpdate,
-      [functionAddress('EVP_DecryptFinal_ex'), 0, 0, this.at(LENGTH)],
-    ]);
-    this.encrypting = new NativeCalls(arena, run, [encryptInit, encryptUpdate]);
-    this.decrypting = new NativeCalls(arena, run, [decryptInit, decryptUpdate]);
     const macUpdate = functionAddress('EVP_MAC_update');
     // Without a key, the context starts again with the one it has.
     this.digesting = new NativeCalls(arena, run, [
@@ -69,7 +71,7 @@ export class NativeCrypto {
       [functionAddress('EVP_MAC_final'), 0, this.at(ICV), this.at(LENGTH), DIGEST_LENGTH_MAX],
     ]);
     // An SA ends when nobody holds it any more; its contexts, and with them its keys, are wiped and freed then.
-    this.#cipherContexts = new FinalizationRegistry((context) => openSsl.freeCipherContext(context));
+    this.#cipherContexts = new FinalizationRegistry((free) => free());
     this.#macContexts = new FinalizationRegistry((context) => openSsl.freeMacContext(context));
   }
 
@@ -77,20 +79,41 @@ export class NativeCrypto {
     return this.scratch.arena.memory.address + this.scratch.small + offset;
   }
 
-  /** Says where the tag is for the next decryption. */
-  putTag(offset: number, length: number): void {
-    const { arena, small } = this.scratch;
-    arena.memory.putAddress(small + TAG_PARAMETERS + PARAMETER_DATA, offset);
-    arena.memory.view.setUint32(small + TAG_PARAMETERS + PARAMETER_SIZE, length, true);
+  /** A cipher that OpenSSL has; throws an InvariantError if it does not. */
+  cipher(name: string): OpenSslCipher {
+    let cipher = this.#ciphers.get(name);
+    if (!cipher) {
+      cipher = new OpenSslCipher(this.openSsl, name);
+      this.#ciphers.set(name, cipher);
+    }
+    return cipher;
   }
 
   /** A context for one direction, which lives as long as its owner. Made when the first packet comes: of many SAs, many never see one. */
-  keyedContext(owner: object, name: string, init: 'encryptInit' | 'decryptInit', key: Uint8Array): number {
-    const context = requirePointer(this.openSsl.newCipherContext(), 'memory for a cipher context');
-    this.#cipherContexts.register(owner, context);
-    const cipher = this.#cipher(name);
-    this.#withKey(key, (at) => this.openSsl[init](context, cipher, at, 0, 0));
-    return context;
+  keyedContext(owner: object, cipher: OpenSslCipher, direction: CipherDirection, key: Uint8Array): CipherContext {
+    const address = cipher.newContext();
+    this.#cipherContexts.register(owner, () => cipher.freeContext(address));
+    this.#withKey(key, (at) => cipher.init(direction, address, at, key.length));
+    return { cipher, direction, address };
+  }
+
+  /** Makes `enciphering` about this context. */
+  useContext(context: CipherContext): void {
+    if (context === this.#ciphering) return;
+    this.#ciphering = context;
+    const { cipher, direction, address } = context;
+    this.enciphering.put(0, FUNCTION, cipher.address(direction));
+    this.enciphering.put(1, FUNCTION, cipher.address('update'));
+    this.enciphering.useContext(address);
+  }
+
+  /** The caller pads what this context ciphers. */
+  switchOffPadding({ cipher, address }: CipherContext): void {
+    const { memory } = this.scratch.arena;
+    const { small } = this.scratch;
+    memory.view.setUint32(small + LENGTH, 0, true);
+    writeParameter(memory, small + PARAMETERS, this.#paddingName.address, 'number', this.at(LENGTH), 4);
+    succeed(cipher.setParameters(address, this.at(PARAMETERS)) === 1);
   }
 
   keyedMacContext(owner: object, digest: string, key: Uint8Array): number {
@@ -103,14 +126,6 @@ export class NativeCrypto {
     writeParameter(memory, parameters, this.#digestName.address, 'text', name.address, digest.length);
     this.#withKey(key, (at) => this.openSsl.macInit(context, at, key.length, this.at(PARAMETERS)));
     return context;
-  }
-
-  #cipher(name: string): number {
-    const known = this.#ciphers.get(name);
-    if (known !== undefined) return known;
-    const fetched = requirePointer(this.openSsl.fetchCipher(0, nativeString(name).address, 0), name);
-    this.#ciphers.set(name, fetched);
-    return fetched;
   }
 
   /** Runs `action` with the key in native memory, and wipes it there. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nodePacketCrypto } from '../../crypto/node-packet-provider.ts';
+import type { PacketAead } from '../../crypto/provider.ts';
 import { SeededRandom } from '../../lib/random.ts';
 import {
   ENCRYPTION,
@@ -90,6 +91,100 @@ for (const name of names(INTEGRITY).filter((candidate) => candidate !== 'none'))
         assert.equal(ours.verify(iv, data, suffix, expected.subarray(3)), false);
       }
   });
+
+// Long enough for two batches and a part of one.
+const MANY = 37;
+const MIXED: readonly EncryptionAlgorithm[] = ['aes-256-gcm', 'chacha20-poly1305', 'aes-128-gcm-8', 'aes-128-gcm'];
+
+/** A packet somewhere in the arena, and what Node's binding makes of it. */
+interface Packet {
+  readonly aead: PacketAead;
+  readonly iv: Uint8Array;
+  readonly additional: Uint8Array;
+  readonly plaintext: Uint8Array;
+  readonly sealed: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Packets of four SAs in turns, one behind the other; they lie there as `what` says. */
+function manyPackets(what: 'plaintext' | 'sealed'): readonly Packet[] {
+  const keys = MIXED.map((name) => {
+    const { keyLength, saltLength } = encryptionTraits(name);
+    const key = random.bytes(keyLength + saltLength);
+    return { ours: fast.aead(name, key), theirs: nodePacketCrypto.aead(name, key), ...encryptionTraits(name) };
+  });
+  let next = place;
+  return Array.from({ length: MANY }, (_, index) => {
+    const key = keys[index % keys.length] ?? assert.fail();
+    const [iv, additional] = [random.bytes(8), random.bytes(index % 3 === 0 ? 12 : 8)];
+    const plaintext = random.bytes(index * 41);
+    const sealed = padded(plaintext, key.icvLength);
+    key.theirs.seal(iv, additional, sealed, 0, plaintext.length);
+    const start = next;
+    next += sealed.length;
+    arena.memory.bytes.set(what === 'sealed' ? sealed : padded(plaintext, key.icvLength), start);
+    return { aead: key.ours, iv, additional, plaintext, sealed, start, end: start + plaintext.length };
+  });
+}
+
+test('packets sealed together have each its own key, nonce and ICV', () => {
+  const packets = manyPackets('plaintext');
+  const { bytes } = arena.memory;
+  for (const { aead, iv, additional, start, end } of packets) aead.seal(iv, additional, bytes, start, end);
+  fast.finish?.();
+  for (const [index, { sealed, start }] of packets.entries())
+    assert.deepEqual(Buffer.from(bytes.subarray(start, start + sealed.length)), Buffer.from(sealed), `packet ${index}`);
+});
+
+test('packets opened together are judged each by itself, also those that nobody expected or that are never opened', () => {
+  const packets = manyPackets('sealed');
+  const { bytes } = arena.memory;
+  const isAltered = (index: number): boolean => index % 5 === 2;
+  for (const [index, { start, sealed }] of packets.entries())
+    if (isAltered(index)) bytes[start + sealed.length - 1] = (bytes[start + sealed.length - 1] ?? 0) ^ 1;
+  for (let first = 0; first < packets.length; first += 16) {
+    const group = [...packets.entries()].slice(first, first + 16);
+    for (const [index, { aead, iv, additional, start, end }] of group)
+      if (index % 4 !== 1) aead.openAhead?.(iv, additional, bytes, start, end);
+    for (const [index, { aead, iv, additional, start, end }] of group)
+      if (index % 7 !== 3)
+        assert.equal(aead.open(iv, additional, bytes, start, end), !isAltered(index), `packet ${index}`);
+    fast.forgetAhead?.();
+  }
+  for (const [index, { plaintext, start, end }] of packets.entries())
+    if (!isAltered(index) && index % 7 !== 3)
+      assert.deepEqual(Buffer.from(bytes.subarray(start, end)), Buffer.from(plaintext), `packet ${index}`);
+});
+
+test('what came out ahead counts once, for the very packet that was expected, and not beyond that turn', () => {
+  const [first, second] = manyPackets('sealed').slice(9);
+  const { bytes } = arena.memory;
+  const open = ({ aead, iv, start, end }: Packet, additional: Uint8Array, length = end - start): boolean =>
+    aead.open(iv, additional, bytes, start, start + length);
+  const expect = (packet: Packet): void => {
+    bytes.set(packet.sealed, packet.start);
+    packet.aead.openAhead?.(packet.iv, packet.additional, bytes, packet.start, packet.end);
+  };
+  assert.ok(first && second);
+  expect(first);
+  assert.equal(open(first, random.bytes(first.additional.length)), false, 'other additional data');
+  expect(first);
+  assert.equal(open(first, first.additional, 3), false, 'another length');
+  expect(first);
+  assert.equal(second.aead.open(first.iv, first.additional, bytes, first.start, first.end), false, 'another key');
+  expect(first);
+  assert.equal(open(first, first.additional), true);
+  assert.equal(open(first, first.additional), false, 'what lies there now is the plaintext');
+  expect(first);
+  expect(second);
+  assert.equal(open(second, second.additional), true);
+  fast.forgetAhead?.();
+  assert.equal(open(first, first.additional), false, 'forgotten: what lies there is judged again');
+  expect(first);
+  fast.forgetAhead?.();
+  assert.equal(open(first, first.additional), true, 'forgotten before it was begun: what lies there is the packet');
+});
 
 function names<T extends EncryptionAlgorithm | IntegrityAlgorithm>(table: Readonly<Record<T, unknown>>): readonly T[] {
   return Object.keys(table) as T[];

@@ -10,13 +10,14 @@ import {
   type IntegrityAlgorithm,
   integrityTraits,
 } from '../../model/algorithms.ts';
+import type { AeadKey } from './aead-batch.ts';
 import type { Arena } from './arena.ts';
 import { createCallRunner } from './call-runner.ts';
 import type { EngineFeature } from './messages.ts';
-import type { NativeCalls } from './native-calls.ts';
-import { ADDITIONAL, ICV, NativeCrypto, NONCE, succeed } from './native-crypto.ts';
+import { type CipherContext, type CipherDirection, ICV, NativeCrypto, NONCE, succeed } from './native-crypto.ts';
 import { NativeScratch } from './native-scratch.ts';
 import { loadOpenSsl } from './openssl.ts';
+import type { OpenSslCipher } from './openssl-cipher.ts';
 
 const AEADS: Partial<Record<EncryptionAlgorithm, string>> = {
   'aes-128-gcm-8': 'AES-128-GCM',
@@ -53,6 +54,8 @@ export function createPacketCrypto(
   if (!openSsl) return nodePacketCrypto;
   const native = new NativeCrypto(openSsl, new NativeScratch(arena), createCallRunner(arena, without, handleNotice));
   return {
+    finish: () => native.sealing.run(),
+    forgetAhead: () => native.opening.forget(),
     aead: (algorithm, key) =>
       algorithm in AEADS ? new OpenSslAead(native, algorithm, key) : nodePacketCrypto.aead(algorithm, key),
     cipher: (algorithm, key) =>
@@ -62,153 +65,116 @@ export function createPacketCrypto(
   };
 }
 
-const NONCE_LENGTH = 12;
-
-// Positions in the lists of `NativeCrypto`.
-const ADDITIONAL_DATA = 1;
-const DATA = 2;
-const FINAL = 3;
-const GET_TAG = 4;
-const SEAL_CALLS = 5;
-const OPEN_CALLS = 4;
-
 /** AES-GCM and ChaCha20-Poly1305: the nonce is salt | IV (RFC 4106 §4, RFC 7634 §2). */
 class OpenSslAead implements PacketAead {
   readonly #native: NativeCrypto;
-  readonly #algorithm: EncryptionAlgorithm;
-  readonly #keyAndSalt: Uint8Array;
-  readonly #keyLength: number;
+  readonly #cipher: OpenSslCipher;
+  readonly #key: Uint8Array;
+  readonly #salt: Uint8Array;
   readonly #icvLength: number;
-  // An SA works in one direction, so that one of these stays 0.
-  #sealing = 0;
-  #opening = 0;
+  // An SA works in one direction, so that one of these stays empty.
+  #sealing: AeadKey | undefined;
+  #opening: AeadKey | undefined;
 
   constructor(native: NativeCrypto, algorithm: EncryptionAlgorithm, key: Uint8Array) {
     const { keyLength, saltLength, icvLength } = encryptionTraits(algorithm);
     invariant(key.length === keyLength + saltLength, `${algorithm} has a key and salt of its own length`);
     this.#native = native;
-    this.#algorithm = algorithm;
-    this.#keyAndSalt = key.slice();
-    this.#keyLength = keyLength;
+    this.#cipher = native.cipher(AEADS[algorithm] ?? '');
+    this.#key = key.slice(0, keyLength);
+    this.#salt = key.slice(keyLength);
     this.#icvLength = icvLength;
   }
 
+  /** What lies in the arena is sealed later, together with others; what lies elsewhere at once. */
   seal(iv: Uint8Array, additionalData: Uint8Array, buffer: Uint8Array, start: number, end: number): void {
-    const { scratch } = this.#native;
+    const { scratch, sealing } = this.#native;
+    const length = end - start;
+    this.#sealing ??= this.#makeKey('encryptInit');
     const offset = scratch.offsetOf(buffer, start);
-    if (offset >= 0) return this.#seal(iv, additionalData, offset, end - start);
+    if (offset >= 0) {
+      sealing.put(this.#sealing, iv, additionalData, offset, length);
+      if (sealing.isFull) sealing.run();
+      return;
+    }
     const copy = scratch.copyIn(buffer, start, end);
-    this.#seal(iv, additionalData, copy, end - start);
-    scratch.copyOut(copy, end - start + this.#icvLength, buffer, start);
+    sealing.put(this.#sealing, iv, additionalData, copy, length);
+    sealing.run();
+    scratch.copyOut(copy, length + this.#icvLength, buffer, start);
+  }
+
+  openAhead(iv: Uint8Array, additionalData: Uint8Array, buffer: Uint8Array, start: number, end: number): void {
+    const { scratch, opening } = this.#native;
+    const offset = scratch.offsetOf(buffer, start);
+    if (offset < 0 || opening.isFull) return;
+    this.#opening ??= this.#makeKey('decryptInit');
+    opening.put(this.#opening, iv, additionalData, offset, end - start);
   }
 
   open(iv: Uint8Array, additionalData: Uint8Array, buffer: Uint8Array, start: number, end: number): boolean {
-    const { scratch } = this.#native;
-    const offset = scratch.offsetOf(buffer, start);
-    if (offset >= 0) return this.#open(iv, additionalData, offset, end - start);
-    const copy = scratch.copyIn(buffer, start, end + this.#icvLength);
-    const isAuthentic = this.#open(iv, additionalData, copy, end - start);
-    if (isAuthentic) scratch.copyOut(copy, end - start, buffer, start);
+    const { scratch, opening, openingAtOnce } = this.#native;
+    const length = end - start;
+    this.#opening ??= this.#makeKey('decryptInit');
+    const inArena = scratch.offsetOf(buffer, start);
+    if (!opening.isEmpty) opening.run();
+    const known = inArena < 0 ? undefined : opening.take(this.#opening, additionalData, inArena, length);
+    if (known !== undefined) return known;
+    const offset = inArena >= 0 ? inArena : scratch.copyIn(buffer, start, end + this.#icvLength);
+    openingAtOnce.put(this.#opening, iv, additionalData, offset, length);
+    openingAtOnce.run();
+    const isAuthentic = openingAtOnce.take(this.#opening, additionalData, offset, length) === true;
+    if (isAuthentic && inArena < 0) scratch.copyOut(offset, length, buffer, start);
     return isAuthentic;
   }
 
-  #seal(iv: Uint8Array, additionalData: Uint8Array, offset: number, length: number): void {
-    const calls = this.#native.sealing;
-    if (this.#sealing === 0) this.#sealing = this.#makeContext('encryptInit');
-    calls.useContext(this.#sealing);
-    this.#putNonce(iv);
-    this.#putData(calls, additionalData, offset, length);
-    calls.putOffset(GET_TAG, 3, offset + length);
-    calls.putSmall(GET_TAG, 2, this.#icvLength);
-    succeed(calls.run() === SEAL_CALLS);
-  }
-
-  #open(iv: Uint8Array, additionalData: Uint8Array, offset: number, length: number): boolean {
-    const calls = this.#native.opening;
-    if (this.#opening === 0) this.#opening = this.#makeContext('decryptInit');
-    calls.useContext(this.#opening);
-    this.#putNonce(iv);
-    this.#putData(calls, additionalData, offset, length);
-    this.#native.putTag(offset + length, this.#icvLength);
-    const count = calls.run();
-    succeed(count >= OPEN_CALLS - 1);
-    return count === OPEN_CALLS;
-  }
-
-  #makeContext(init: 'encryptInit' | 'decryptInit'): number {
-    return this.#native.keyedContext(
-      this,
-      AEADS[this.#algorithm] ?? '',
-      init,
-      this.#keyAndSalt.subarray(0, this.#keyLength),
-    );
-  }
-
-  #putNonce(iv: Uint8Array): void {
-    const { scratch } = this.#native;
-    scratch.putSmall(scratch.small + NONCE, this.#keyAndSalt, this.#keyLength);
-    scratch.putSmall(scratch.small + NONCE + NONCE_LENGTH - iv.length, iv);
-  }
-
-  #putData(calls: NativeCalls, additionalData: Uint8Array, offset: number, length: number): void {
-    const { scratch } = this.#native;
-    scratch.putSmall(scratch.small + ADDITIONAL, additionalData);
-    calls.putSmall(ADDITIONAL_DATA, 4, additionalData.length);
-    calls.putOffset(DATA, 1, offset);
-    calls.putOffset(DATA, 3, offset);
-    calls.putSmall(DATA, 4, length);
-    calls.putOffset(FINAL, 1, offset + length);
+  #makeKey(direction: CipherDirection): AeadKey {
+    const context = this.#native.keyedContext(this, this.#cipher, direction, this.#key);
+    return { context, salt: this.#salt, icvLength: this.#icvLength };
   }
 }
 
 /** AES-CBC; the caller pads (RFC 3602 §2.4). */
 class OpenSslCbc implements PacketCipher {
   readonly #native: NativeCrypto;
-  readonly #algorithm: EncryptionAlgorithm;
+  readonly #cipher: OpenSslCipher;
   readonly #key: Uint8Array;
-  #encrypting = 0;
-  #decrypting = 0;
+  #encrypting: CipherContext | undefined;
+  #decrypting: CipherContext | undefined;
 
   constructor(native: NativeCrypto, algorithm: EncryptionAlgorithm, key: Uint8Array) {
     invariant(key.length === encryptionTraits(algorithm).keyLength, `${algorithm} has a key of its own length`);
     this.#native = native;
-    this.#algorithm = algorithm;
+    this.#cipher = native.cipher(CIPHERS[algorithm] ?? '');
     this.#key = key.slice();
   }
 
   encrypt(iv: Uint8Array, buffer: Uint8Array, start: number, end: number): void {
-    if (this.#encrypting === 0) this.#encrypting = this.#makeContext('encryptInit');
-    this.#transform(this.#native.encrypting, this.#encrypting, iv, buffer, start, end);
+    this.#encrypting ??= this.#makeContext('encryptInit');
+    this.#transform(this.#encrypting, iv, buffer, start, end);
   }
 
   decrypt(iv: Uint8Array, buffer: Uint8Array, start: number, end: number): void {
-    if (this.#decrypting === 0) this.#decrypting = this.#makeContext('decryptInit');
-    this.#transform(this.#native.decrypting, this.#decrypting, iv, buffer, start, end);
+    this.#decrypting ??= this.#makeContext('decryptInit');
+    this.#transform(this.#decrypting, iv, buffer, start, end);
   }
 
-  #makeContext(init: 'encryptInit' | 'decryptInit'): number {
-    const context = this.#native.keyedContext(this, CIPHERS[this.#algorithm] ?? '', init, this.#key);
-    this.#native.openSsl.setPadding(context, 0);
+  #makeContext(direction: CipherDirection): CipherContext {
+    const context = this.#native.keyedContext(this, this.#cipher, direction, this.#key);
+    this.#native.switchOffPadding(context);
     return context;
   }
 
-  #transform(
-    calls: NativeCalls,
-    context: number,
-    iv: Uint8Array,
-    buffer: Uint8Array,
-    start: number,
-    end: number,
-  ): void {
-    const { scratch } = this.#native;
+  #transform(context: CipherContext, iv: Uint8Array, buffer: Uint8Array, start: number, end: number): void {
+    const { scratch, enciphering } = this.#native;
     const inArena = scratch.offsetOf(buffer, start);
     const offset = inArena >= 0 ? inArena : scratch.copyIn(buffer, start, end);
     scratch.putSmall(scratch.small + NONCE, iv);
-    calls.useContext(context);
-    calls.putOffset(1, 1, offset);
-    calls.putOffset(1, 3, offset);
-    calls.putSmall(1, 4, end - start);
-    succeed(calls.run() === 2);
+    this.#native.useContext(context);
+    enciphering.putOffset(1, 1, offset);
+    enciphering.putSmall(1, 3, end - start);
+    enciphering.putOffset(1, 4, offset);
+    enciphering.putSmall(1, 5, end - start);
+    succeed(enciphering.run() === 2);
     if (inArena < 0) scratch.copyOut(offset, end - start, buffer, start);
   }
 }

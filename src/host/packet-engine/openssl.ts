@@ -16,11 +16,9 @@ function bind(name: string, result: string, parameters: readonly string[]): (...
 /** The functions of OpenSSL that the packet path calls; pointers are Numbers. */
 export interface OpenSsl {
   readonly fetchCipher: (context: number, name: number, properties: number) => number;
-  readonly newCipherContext: () => number;
-  readonly freeCipherContext: (context: number) => number;
-  readonly encryptInit: (context: number, cipher: number, key: number, iv: number, parameters: number) => number;
-  readonly decryptInit: (context: number, cipher: number, key: number, iv: number, parameters: number) => number;
-  readonly setPadding: (context: number, padding: number) => number;
+  readonly providerOf: (cipher: number) => number;
+  readonly providerContext: (provider: number) => number;
+  readonly queryOperation: (provider: number, operation: number, mayNotCache: number) => number;
   readonly fetchMac: (context: number, name: number, properties: number) => number;
   readonly newMacContext: (mac: number) => number;
   readonly freeMacContext: (context: number) => number;
@@ -30,15 +28,12 @@ export interface OpenSsl {
 /** `undefined` where Node was built without a reachable OpenSSL 3. */
 export function loadOpenSsl(): OpenSsl | undefined {
   const pointer = 'uintptr_t';
-  const init = [pointer, pointer, pointer, pointer, pointer];
   try {
     return {
       fetchCipher: bind('EVP_CIPHER_fetch', pointer, [pointer, pointer, pointer]),
-      newCipherContext: bind('EVP_CIPHER_CTX_new', pointer, []),
-      freeCipherContext: bind('EVP_CIPHER_CTX_free', 'void', [pointer]),
-      encryptInit: bind('EVP_EncryptInit_ex2', 'int', init),
-      decryptInit: bind('EVP_DecryptInit_ex2', 'int', init),
-      setPadding: bind('EVP_CIPHER_CTX_set_padding', 'int', [pointer, 'int']),
+      providerOf: bind('EVP_CIPHER_get0_provider', pointer, [pointer]),
+      providerContext: bind('OSSL_PROVIDER_get0_provider_ctx', pointer, [pointer]),
+      queryOperation: bind('OSSL_PROVIDER_query_operation', pointer, [pointer, 'int', pointer]),
       fetchMac: bind('EVP_MAC_fetch', pointer, [pointer, pointer, pointer]),
       newMacContext: bind('EVP_MAC_CTX_new', pointer, [pointer]),
       freeMacContext: bind('EVP_MAC_CTX_free', 'void', [pointer]),
@@ -49,8 +44,7 @@ export function loadOpenSsl(): OpenSsl | undefined {
   }
 }
 
-const OSSL_PARAM_UTF8_STRING = 4;
-const OSSL_PARAM_OCTET_STRING = 5;
+const PARAMETER_KINDS = { number: 2, text: 4, octets: 5 } as const;
 const OSSL_PARAM_LENGTH = 40;
 /** Where an OSSL_PARAM says where its data lies, and how many octets that are. */
 export const PARAMETER_DATA = 16;
@@ -61,14 +55,14 @@ export function writeParameter(
   memory: NativeMemory,
   offset: number,
   name: number,
-  kind: 'text' | 'octets',
+  kind: keyof typeof PARAMETER_KINDS,
   data: number,
   length: number,
 ): void {
   const { view, bytes } = memory;
   bytes.fill(0, offset, offset + 2 * OSSL_PARAM_LENGTH);
   writePointer(view, offset, name);
-  view.setUint32(offset + 8, kind === 'text' ? OSSL_PARAM_UTF8_STRING : OSSL_PARAM_OCTET_STRING, true);
+  view.setUint32(offset + 8, PARAMETER_KINDS[kind], true);
   writePointer(view, offset + PARAMETER_DATA, data);
   writePointer(view, offset + PARAMETER_SIZE, length);
 }

@@ -7,11 +7,16 @@ import { openUdpSocket, setOption } from '../sockets.ts';
 import { namespaceTestSkip } from '../test-namespace.fixture.ts';
 import { Arena } from './arena.ts';
 import { EngineTally } from './engine-counters.ts';
-import { SendBatch } from './send-batch.ts';
+import { SendBatch, type SendHandlers } from './send-batch.ts';
 
 /** No kernel takes more than eight bits here: the refusal (EINVAL) is that of one that takes none. */
 const REFUSED = 0x1ff;
 const SO_NO_CHECK = 11;
+const HANDLERS: SendHandlers = {
+  complete: () => undefined,
+  handleNotice: (text) => assert.fail(text),
+  handleTooBig: () => assert.fail('nothing is too big'),
+};
 
 test('where the kernel refuses DSCP and ECN, what it refused leaves without them, and that is said once', {
   skip: namespaceTestSkip(),
@@ -19,12 +24,7 @@ test('where the kernel refuses DSCP and ECN, what it refused leaves without them
   const arena = new Arena(1024 * 1024);
   const tally = new EngineTally();
   const notices: string[] = [];
-  const batch = new SendBatch(
-    arena,
-    tally,
-    (text) => notices.push(text),
-    () => assert.fail('nothing is too big'),
-  );
+  const batch = new SendBatch(arena, tally, { ...HANDLERS, handleNotice: (text) => notices.push(text) });
   const local = { address: address('127.0.0.1'), port: 47_321 };
   const receiver = openUdpSocket(local);
   const sender = openUdpSocket({ ...local, port: 47_322 });
@@ -55,12 +55,7 @@ test('where the kernel refuses to split messages, datagrams of that length leave
 }, () => {
   const arena = new Arena(1024 * 1024);
   const tally = new EngineTally();
-  const batch = new SendBatch(
-    arena,
-    tally,
-    (text) => assert.fail(text),
-    () => assert.fail('nothing is too big'),
-  );
+  const batch = new SendBatch(arena, tally, HANDLERS);
   const local = { address: address('127.0.0.1'), port: 47_323 };
   const receiver = openUdpSocket(local);
   const sender = openUdpSocket({ ...local, port: 47_324 });
@@ -81,6 +76,40 @@ test('where the kernel refuses to split messages, datagrams of that length leave
   assert.equal(target.segmentLengthMax, 29);
   assert.equal(tally.get('socket-sent'), 11);
   assert.equal(tally.get('socket-send-refused'), 0);
+  libc.close(receiver);
+  libc.close(sender);
+});
+
+test('what was added is completed before it is sent, also where the batch is full before it is flushed', {
+  skip: namespaceTestSkip(),
+}, () => {
+  const arena = new Arena(1024 * 1024);
+  const local = { address: address('127.0.0.1'), port: 47_325 };
+  const receiver = openUdpSocket(local);
+  const sender = openUdpSocket({ ...local, port: 47_326 });
+  const incomplete: number[] = [];
+  const batch = new SendBatch(arena, new EngineTally(), {
+    ...HANDLERS,
+    complete: () => {
+      for (const offset of incomplete.splice(0)) arena.memory.bytes[offset] = 1;
+    },
+  });
+  // Targets of their own: each datagram is a message, of which a batch holds 64.
+  const count = 150;
+  for (let index = 0; index < count; index++) {
+    const offset = arena.reserve(1);
+    incomplete.push(offset);
+    batch.add({ descriptor: sender, address: socketAddress(local), segmentLengthMax: 0 }, offset, 1);
+  }
+  batch.flush();
+  const buffer = NativeMemory.allocate(128);
+  for (let index = 0; index < count; index++) {
+    assert.equal(libc.recvfrom(receiver, buffer.address, 128, MSG_DONTWAIT, 0, 0), 1);
+    assert.equal(buffer.bytes[0], 1, `datagram ${index} is complete`);
+  }
+  incomplete.push(arena.reserve(1));
+  batch.flush();
+  assert.deepEqual(incomplete, [], 'also what never came to be sent');
   libc.close(receiver);
   libc.close(sender);
 });

@@ -34,12 +34,20 @@ export interface SendTarget {
   takesTrafficClass?: boolean;
 }
 
-/** One engine's outgoing datagrams. What is added must stay unchanged until `flush`. */
+export interface SendHandlers {
+  /** Is called before anything is sent: what was added need not be final before. */
+  readonly complete: () => void;
+  /** Is told, in words, what this host cannot do. */
+  readonly handleNotice: (text: string) => void;
+  /** A datagram was longer than the link to this target carries. */
+  readonly handleTooBig: (target: SendTarget) => void;
+}
+
+/** One engine's outgoing datagrams. What is added belongs to the batch until `flush`. */
 export class SendBatch {
   readonly #arena: Arena;
   readonly #tally: EngineTally;
-  readonly #handleNotice: (text: string) => void;
-  readonly #handleTooBig: (target: SendTarget) => void;
+  readonly #handlers: SendHandlers;
   readonly #messages: number;
   readonly #vectors: number;
   readonly #names: number;
@@ -57,17 +65,10 @@ export class SendBatch {
   #trafficClass = 0;
   #isOpen = false;
 
-  /** `handleNotice` is told, in words, what this host cannot do; `handleTooBig` where a datagram was for that was longer than its link carries. */
-  constructor(
-    arena: Arena,
-    tally: EngineTally,
-    handleNotice: (text: string) => void,
-    handleTooBig: (target: SendTarget) => void,
-  ) {
+  constructor(arena: Arena, tally: EngineTally, handlers: SendHandlers) {
     this.#arena = arena;
     this.#tally = tally;
-    this.#handleNotice = handleNotice;
-    this.#handleTooBig = handleTooBig;
+    this.#handlers = handlers;
     this.#messages = arena.reserve(MESSAGES_MAX * MESSAGE_LENGTH);
     this.#vectors = arena.reserve(VECTORS_MAX * VECTOR_LENGTH);
     this.#names = arena.reserve(MESSAGES_MAX * SOCKET_ADDRESS_LENGTH_MAX);
@@ -102,6 +103,7 @@ export class SendBatch {
 
   /** Sends everything added; then its octets are the caller's again. */
   flush(): void {
+    this.#handlers.complete();
     if (this.#messageCount === 0) return;
     this.#close();
     const address = this.#arena.memory.address + this.#messages;
@@ -206,7 +208,7 @@ export class SendBatch {
     if (errno === ERRNO.EAGAIN || errno === ERRNO.ENOBUFS) return this.#tally.count('socket-buffer-full', count);
     if (errno !== ERRNO.EMSGSIZE) return this.#tally.count('socket-send-refused', count);
     this.#tally.count('socket-too-big', count);
-    this.#handleTooBig(target);
+    this.#handlers.handleTooBig(target);
   }
 
   #narrow(target: SendTarget, firstVector: number, errno: number): void {
@@ -214,14 +216,14 @@ export class SendBatch {
     // EIO: this interface does not split at all. Else: they are longer than it carries (EINVAL; EMSGSIZE from newer kernels).
     target.segmentLengthMax = errno === ERRNO.EIO ? 0 : segmentLength - 1;
     if (errno === ERRNO.EIO)
-      this.#handleNotice(
+      this.#handlers.handleNotice(
         'an interface does not split messages (UDP GSO): datagrams to peers behind it are sent one by one',
       );
   }
 
   #unmark(target: SendTarget): void {
     target.takesTrafficClass = false;
-    this.#handleNotice('this kernel does not take DSCP and ECN of datagrams: ESP in UDP leaves without them');
+    this.#handlers.handleNotice('this kernel does not take DSCP and ECN of datagrams: ESP in UDP leaves without them');
   }
 
   /** Sends one datagram of a message by itself, in the message's own place; returns the error's number, or 0. */

@@ -27,6 +27,10 @@ export interface UdpPortHandlers {
    * stay there until the turn is over.
    */
   handleEsp(now: Instant, path: UdpPath, start: number, end: number, trafficClass: number | undefined): void;
+  /** Whether or not it is ESP, `handleEsp` may be called with these octets next, after it has been with those that this was said of before. */
+  expectEsp(start: number, end: number): void;
+  /** What is still expected will not come. */
+  forgetExpected(): void;
   /** The turn is over: everything that lies in the receive batch must be used up on return. */
   flush(): void;
   handleNotice(text: string): void;
@@ -35,6 +39,8 @@ export interface UdpPortHandlers {
 const NAT_TRAVERSAL_PORT = 4500;
 const SOL_UDP = 17;
 const UDP_GRO = 104;
+/** So many packets are opened in one native call. */
+const GATHERED_MAX = 16;
 
 /** One UDP socket of IKE: port 500, or port 4500 with ESP on it. */
 export class UdpPort implements Readable {
@@ -49,6 +55,11 @@ export class UdpPort implements Readable {
   readonly #unfragmentedPaths: PathTable;
   readonly #trafficClassLevel: number;
   readonly #trafficClassType: number;
+  #gathered = 0;
+  readonly #gatheredPaths: UdpPath[] = [];
+  readonly #gatheredTrafficClasses: (number | undefined)[] = [];
+  readonly #gatheredStarts = new Uint32Array(GATHERED_MAX);
+  readonly #gatheredEnds = new Uint32Array(GATHERED_MAX);
 
   constructor(
     arena: Arena,
@@ -91,6 +102,7 @@ export class UdpPort implements Readable {
     const batch = this.#batch;
     const count = batch.receive(this.descriptor);
     for (let index = 0; index < count; index++) this.#handleMessage(now, index);
+    this.#handleGathered(now);
     this.#handlers.flush();
     batch.release(count);
   }
@@ -120,7 +132,29 @@ export class UdpPort implements Readable {
     if (length === 0 || segmentLength <= 0) return this.#tally.count('malformed-received');
     this.#tally.count('socket-received', Math.ceil(length / segmentLength));
     for (let at = start; at < end; at += segmentLength)
-      this.#handleDatagram(now, path, at, Math.min(at + segmentLength, end), trafficClass);
+      this.#gather(now, path, at, Math.min(at + segmentLength, end), trafficClass);
+  }
+
+  /** Datagrams are handled some at a time, so that the data plane sees them coming. */
+  #gather(now: Instant, path: UdpPath, start: number, end: number, trafficClass: number | undefined): void {
+    const index = this.#gathered++;
+    this.#gatheredPaths[index] = path;
+    this.#gatheredTrafficClasses[index] = trafficClass;
+    this.#gatheredStarts[index] = start;
+    this.#gatheredEnds[index] = end;
+    if (this.#isShared) this.#handlers.expectEsp(start, end);
+    if (index === GATHERED_MAX - 1) this.#handleGathered(now);
+  }
+
+  #handleGathered(now: Instant): void {
+    const count = this.#gathered;
+    this.#gathered = 0;
+    for (let index = 0; index < count; index++) {
+      const path = this.#gatheredPaths[index];
+      const [start = 0, end = 0] = [this.#gatheredStarts[index], this.#gatheredEnds[index]];
+      if (path) this.#handleDatagram(now, path, start, end, this.#gatheredTrafficClasses[index]);
+    }
+    if (this.#isShared) this.#handlers.forgetExpected();
   }
 
   #handleDatagram(now: Instant, path: UdpPath, start: number, end: number, trafficClass: number | undefined): void {

@@ -146,5 +146,5 @@ function resumedOutbound(keyed: KeyedCase): Outbound {
   if (!transform?.ok || !entry) throw new Error(`${keyed.title}: no SA`);
   entry.outbound = new OutboundSa(monotonicNow(), description, transform.value);
   entry.outbound.resumeAfter(keyed.ourSequence);
-  return new Outbound(policies, new Counters(), new SeededRandom(2));
+  return new Outbound(policies, new Counters(), nodePacketCrypto, new SeededRandom(2));
 }
