@@ -4,6 +4,8 @@
 //  3. sends what the batch has made, and runs the data plane's timeouts
 // Level-triggered epoll and bounded batches make it fair: no source, IKE's datagrams among them, waits for another's flood to end.
 
+// The global of this name is looked up anew at each use.
+import { performance } from 'node:perf_hooks';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { nodePacketCrypto } from '../../crypto/node-packet-provider.ts';
 import { systemRandom } from '../../crypto/node-provider.ts';

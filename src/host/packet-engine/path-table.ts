@@ -22,6 +22,10 @@ export class PathTable {
   readonly #byEndpoint = new Map<string, SendTarget>();
   #lastPath: UdpPath | undefined;
   #lastTarget: SendTarget | undefined;
+  // Of the IPv4 source seen last; the address as a number with a sign, which is never an object.
+  #lastAddress = 0;
+  #lastPort = 0;
+  #lastIpv4: UdpPath | undefined;
   readonly #lastIpv6Source = new Uint8Array(SOCKET_ADDRESS_LENGTH_MAX);
   #lastIpv6: UdpPath | undefined;
 
@@ -44,7 +48,16 @@ export class PathTable {
     const { view } = this.#arena.memory;
     // IPv6 endpoints do not fit a number: each datagram makes its own path, unless the endpoint is the one seen last.
     if (view.getUint16(offset, true) !== AF_INET) return this.#pathFromIpv6(offset);
-    const key = view.getUint32(offset + 4) * 65_536 + view.getUint16(offset + 2);
+    const address = view.getInt32(offset + 4);
+    const port = view.getUint16(offset + 2);
+    if (this.#lastIpv4 !== undefined && address === this.#lastAddress && port === this.#lastPort) return this.#lastIpv4;
+    this.#lastAddress = address;
+    this.#lastPort = port;
+    this.#lastIpv4 = this.#pathFromIpv4(offset, (address >>> 0) * 65_536 + port);
+    return this.#lastIpv4;
+  }
+
+  #pathFromIpv4(offset: number, key: number): UdpPath | undefined {
     const known = this.#bySource.get(key);
     if (known) return known;
     const made = this.#makePath(offset);

@@ -17,10 +17,11 @@ const EVENTS_PER_WAIT = 64;
 export class Poller {
   readonly #descriptor = check(libc.epollCreate(0o2000000), 'epoll_create1', 'packet engine');
   readonly #events = NativeMemory.allocate(EVENT_LENGTH * EVENTS_PER_WAIT);
-  readonly #sources = new Map<number, Readable>();
+  /** By descriptor. */
+  readonly #sources: (Readable | undefined)[] = [];
 
   add(source: Readable): void {
-    this.#sources.set(source.descriptor, source);
+    this.#sources[source.descriptor] = source;
     this.#events.view.setUint32(0, EPOLLIN, true);
     this.#events.view.setUint32(DATA_OFFSET, source.descriptor, true);
     const result = libc.epollControl(this.#descriptor, EPOLL_CTL_ADD, source.descriptor, this.#events.address);
@@ -28,7 +29,8 @@ export class Poller {
   }
 
   remove(descriptor: number): void {
-    if (!this.#sources.delete(descriptor)) return;
+    if (this.#sources[descriptor] === undefined) return;
+    this.#sources[descriptor] = undefined;
     libc.epollControl(this.#descriptor, EPOLL_CTL_DEL, descriptor, this.#events.address);
   }
 
@@ -41,7 +43,7 @@ export class Poller {
 
   /** The source of the i-th event of the last wait; `undefined` if it has been removed since. */
   source(index: number): Readable | undefined {
-    return this.#sources.get(this.#events.view.getUint32(index * EVENT_LENGTH + DATA_OFFSET, true));
+    return this.#sources[this.#events.view.getUint32(index * EVENT_LENGTH + DATA_OFFSET, true)];
   }
 
   close(): void {

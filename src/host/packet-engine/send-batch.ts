@@ -146,10 +146,12 @@ export class SendBatch {
     const { view, bytes } = memory;
     const index = this.#messageCount++;
     const message = this.#messages + index * MESSAGE_LENGTH;
-    const name = this.#names + index * SOCKET_ADDRESS_LENGTH_MAX;
-    bytes.set(target.address, name);
-    memory.putAddress(message + MessageField.name, name);
-    view.setUint32(message + MessageField.nameLength, target.address.length, true);
+    if (this.#targets[index] !== target) {
+      const name = this.#names + index * SOCKET_ADDRESS_LENGTH_MAX;
+      bytes.set(target.address, name);
+      memory.putAddress(message + MessageField.name, name);
+      view.setUint32(message + MessageField.nameLength, target.address.length, true);
+    }
     memory.putAddress(message + MessageField.vectors, this.#vectors + this.#vectorCount * VECTOR_LENGTH);
     this.#descriptor = target.descriptor;
     this.#targets[index] = target;

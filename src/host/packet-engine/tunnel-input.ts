@@ -28,6 +28,7 @@ export class TunnelInput {
   readonly #descriptors = new Int32Array(SLOTS);
   readonly #lengths = new Int32Array(SLOTS);
   readonly #readers: PacketReader[] = [];
+  #readerCount = 0;
   #used = 0;
   /** How many slots are filled at once: fewer where packets are large. */
   #capacity = SLOTS;
@@ -46,7 +47,7 @@ export class TunnelInput {
     const first = this.#used;
     for (let index = 0; index < count; index++) this.#descriptors[first + index] = descriptor;
     this.#used += count;
-    this.#readers.push(reader);
+    this.#readers[this.#readerCount++] = reader;
     return first;
   }
 
@@ -56,8 +57,9 @@ export class TunnelInput {
     if (this.#ring) this.#readTogether(this.#ring);
     else this.#readOneByOne();
     this.#adapt();
-    for (const reader of this.#readers) reader.handleRead();
-    this.#readers.length = 0;
+    const count = this.#readerCount;
+    this.#readerCount = 0;
+    for (let index = 0; index < count; index++) this.#readers[index]?.handleRead();
     this.#send();
     this.#used = 0;
   }

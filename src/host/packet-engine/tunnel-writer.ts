@@ -321,7 +321,9 @@ export class TunnelWriter {
   /** Writes one packet as it is, with a virtio header that asks for nothing. */
   #writeWhole(target: TunnelTarget, start: number, end: number): void {
     const header = start - VIRTIO_HEADER_LENGTH;
-    this.#arena.memory.bytes.fill(0, header, start);
+    const { bytes } = this.#arena.memory;
+    // So few octets take longer to fill by calling out for it.
+    for (let at = header; at < start; at++) bytes[at] = 0;
     this.#output.write(target.descriptor, header, end - header);
   }
 }
