@@ -31,6 +31,7 @@ import { createPacketArithmetic, ScalarArithmetic } from './packet-arithmetic.ts
 import { Poller, type Readable } from './poller.ts';
 import { RawReceiver, RawTargets } from './raw-socket.ts';
 import { ReceiveBatch } from './receive-batch.ts';
+import { rehearse } from './rehearsal.ts';
 import { SendBatch, type SendTarget } from './send-batch.ts';
 import { SuperPacketSplitter } from './super-packet.ts';
 import { TunnelInput } from './tunnel-input.ts';
@@ -114,6 +115,7 @@ export class PacketEngine implements Readable {
       input: this.#input,
       splitter: new SuperPacketSplitter(this.#arena, arithmetic, this.#area, flush),
     };
+    rehearse(this.#now(), { arena: this.#arena, crypto, arithmetic, outputRing });
     this.#poller.add(this);
     this.#handOver = settings.handOver.send.length > 1 ? this.#openHandOver(settings) : undefined;
     const { bytes } = this.#arena.memory;
