@@ -16,7 +16,7 @@ const RUNS = Number(values.runs ?? 5);
 /** Of each series of pings, of the load, and of idleness. */
 const SECONDS = Number(values.seconds ?? 2);
 /** Milliseconds between pings. */
-const INTERVALS = [200, 50, 5];
+const INTERVALS = [200, 50, 5, 1];
 const LOADED_INTERVAL = 20;
 const LOAD_STARTS_IN = 500;
 
