@@ -1,4 +1,4 @@
-// A loop in machine code that makes the native calls of a list, so that a packet costs one call through FFI and not five. Each call through FFI
+// A loop in machine code that makes the native calls of a list, so that one call through FFI does for several packets. Each call through FFI
 // takes as long as OpenSSL needs for several hundred octets. V8 makes its own code executable in the same way, so wherever JavaScript is fast this may run.
 
 import { invariant } from '../../lib/invariant.ts';

@@ -33,7 +33,7 @@ export interface CipherContext {
   readonly address: number;
 }
 
-/** One engine's way into OpenSSL: one packet is worked on at a time. */
+/** One engine's way into OpenSSL: what seals and opens takes several packets at a time, everything else one. */
 export class NativeCrypto {
   readonly openSsl: OpenSsl;
   readonly scratch: NativeScratch;
